@@ -1,0 +1,69 @@
+import type { Digest } from '../store/digest.ts'
+import type { Descriptor } from '../store/store.ts'
+
+/** Media types of a bundle, an OCI image manifest with an artifactType of its own (OCI image spec 1.1). */
+export const mediaTypes = {
+  manifest: 'application/vnd.oci.image.manifest.v1+json',
+  bundle: 'application/vnd.bootloom.bundle.v1',
+  config: 'application/vnd.bootloom.bundle.config.v1+json',
+  kernel: 'application/vnd.bootloom.kernel.v1',
+  segment: 'application/vnd.bootloom.segment.v1.cpio+zstd',
+} as const
+
+export type Level = 'fast' | 'thorough'
+
+export interface BundleManifest {
+  readonly schemaVersion: 2
+  readonly mediaType: typeof mediaTypes.manifest
+  readonly artifactType: typeof mediaTypes.bundle
+  readonly config: Descriptor
+  /** The kernel, then the segments in the order in which the kernel unpacks them. */
+  readonly layers: readonly Descriptor[]
+}
+
+/** The config blob: all that is needed to boot and to explain the bundle, and nothing that differs between two runs. */
+export interface BundleConfig {
+  readonly blueprint: string
+  readonly level: Level
+  readonly cmdline: string
+  /** What every byte follows from. */
+  readonly inputs: {
+    readonly blueprint: Digest
+    readonly stack: Digest
+    readonly profile: Digest
+    readonly selection: Digest
+  }
+  /** Paths in the node's root once all segments are unpacked, directories and what is below /dev not counted. */
+  readonly fileCount: number
+  readonly kernel: { readonly release: string; readonly version: string }
+  /** Same order as the manifest's segment layers. */
+  readonly segments: readonly SegmentSummary[]
+  /** What a golden image would have shipped. */
+  readonly fullStack: { readonly files: number; readonly bytes: number }
+}
+
+export interface SegmentSummary {
+  readonly name: string
+  readonly version: string
+  /** `base`, `drivers`, or the kind of the component. */
+  readonly kind: string
+  readonly files: number
+  /** Bytes of the cpio before compression. */
+  readonly raw: number
+  readonly size: number
+  readonly digest: Digest
+}
+
+/** What lists and tables show of a bundle. */
+export interface BundleSummary {
+  readonly digest: Digest
+  readonly blueprint: string
+  readonly level: Level
+  readonly files: number
+  readonly kernelBytes: number
+  readonly initramfsBytes: number
+  readonly rawBytes: number
+  readonly fullStackBytes: number
+  /** Milliseconds since 1970; of this server, not of the bundle. */
+  readonly createdAt: number
+}

@@ -1,0 +1,240 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { createReadStream, type ReadStream } from 'node:fs'
+import { access, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { run } from '../config/command.ts'
+import { BootloomError } from '../config/errors.ts'
+import { canonicalJson, type Digest, digestOf, hexOf } from './digest.ts'
+
+export interface Descriptor {
+  readonly mediaType: string
+  readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
+  readonly artifactType?: string
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
+/**
+ * Immutable blobs in a directory that is an OCI image layout. A blob is written to a temporary name, fsynced and
+ * renamed, so one that can be seen is whole, whatever was killed when. Many processes may share the directory.
+ */
+export class Store {
+  readonly directory: string
+  private constructor(directory: string) {
+    this.directory = directory
+  }
+
+  static async open(directory: string): Promise<Store> {
+    await mkdir(join(directory, 'blobs', 'sha256'), { recursive: true })
+    await mkdir(join(directory, 'incoming'), { recursive: true })
+    const store = new Store(directory)
+    await store.#removeAbandoned()
+    try {
+      await access(join(directory, 'oci-layout'))
+    } catch {
+      await store.#replace('oci-layout', JSON.stringify({ imageLayoutVersion: '1.0.0' }))
+      await store.#replace('index.json', canonicalJson({ schemaVersion: 2, manifests: [] }))
+    }
+    return store
+  }
+
+  path(digest: Digest): string {
+    return join(this.directory, 'blobs', 'sha256', hexOf(digest))
+  }
+
+  async has(digest: Digest): Promise<boolean> {
+    return (await this.size(digest)) !== undefined
+  }
+
+  /** Bytes, or undefined when the blob is not there. */
+  async size(digest: Digest): Promise<number | undefined> {
+    try {
+      return (await stat(this.path(digest))).size
+    } catch {
+      return undefined
+    }
+  }
+
+  async read(digest: Digest): Promise<Buffer> {
+    try {
+      return await readFile(this.path(digest))
+    } catch (error) {
+      throw this.#missing(digest, error)
+    }
+  }
+
+  /** As `read`, and sure that the bytes are the ones that the digest names. */
+  async readVerified(digest: Digest): Promise<Buffer> {
+    const bytes = await this.read(digest)
+    if (digestOf(bytes) !== digest) {
+      throw new BootloomError('BLOB_CORRUPT', `the blob ${digest} does not match its name`, {
+        where: this.path(digest),
+      })
+    }
+    return bytes
+  }
+
+  async readJson<T>(digest: Digest): Promise<T> {
+    return JSON.parse((await this.read(digest)).toString('utf8')) as T
+  }
+
+  /** `start` and `end` as in `fs.createReadStream`: `end` is inclusive. */
+  stream(digest: Digest, range: { start?: number; end?: number } = {}): ReadStream {
+    return createReadStream(this.path(digest), range)
+  }
+
+  async write(bytes: Uint8Array): Promise<Digest> {
+    const digest = digestOf(bytes)
+    if (await this.has(digest)) return digest
+    await this.#settle(digest, async (file) => void (await file.writeFile(bytes)))
+    return digest
+  }
+
+  async writeJson(value: unknown): Promise<Digest> {
+    return this.write(Buffer.from(canonicalJson(value)))
+  }
+
+  /** Stores a stream of unknown length without holding it in memory. */
+  async writeStream(source: AsyncIterable<Uint8Array>): Promise<{ digest: Digest; size: number }> {
+    const temporary = this.#temporary()
+    const hash = createHash('sha256')
+    let size = 0
+    try {
+      const file = await open(temporary, 'wx', 0o644)
+      try {
+        for await (const chunk of source) {
+          hash.update(chunk)
+          size += chunk.byteLength
+          await file.write(chunk)
+        }
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      const digest: Digest = `sha256:${hash.digest('hex')}`
+      await rename(temporary, this.path(digest))
+      return { digest, size }
+    } catch (error) {
+      await rm(temporary, { force: true })
+      throw error
+    }
+  }
+
+  /**
+   * A group of many small blobs that become visible together at `commit`, after one sync of the file system instead of
+   * one for each. Until then nothing of it can be seen; abandoned, it leaves nothing.
+   */
+  async batch(): Promise<Batch> {
+    const directory = this.#temporary()
+    await mkdir(directory)
+    return new Batch(this, directory)
+  }
+
+  /** Names a manifest in `index.json`, where skopeo and oras look for it; `undefined` takes the name away. */
+  async tag(name: string, descriptor: Descriptor | undefined): Promise<void> {
+    const rest = (await this.tags()).filter((entry) => entry.annotations?.[refName] !== name)
+    const manifests = descriptor
+      ? [...rest, { ...descriptor, annotations: { ...descriptor.annotations, [refName]: name } }]
+      : rest
+    await this.#replace('index.json', canonicalJson({ schemaVersion: 2, manifests }))
+  }
+
+  async tags(): Promise<Descriptor[]> {
+    const index = JSON.parse(await readFile(join(this.directory, 'index.json'), 'utf8')) as { manifests: Descriptor[] }
+    return index.manifests
+  }
+
+  async #settle(digest: Digest, fill: (file: FileHandle) => Promise<void>): Promise<void> {
+    const temporary = this.#temporary()
+    try {
+      const file = await open(temporary, 'wx', 0o644)
+      try {
+        await fill(file)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      await rename(temporary, this.path(digest))
+    } catch (error) {
+      await rm(temporary, { force: true })
+      throw error
+    }
+  }
+
+  async #replace(name: string, text: string): Promise<void> {
+    const temporary = this.#temporary()
+    const file = await open(temporary, 'wx', 0o644)
+    try {
+      await file.writeFile(text)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, join(this.directory, name))
+  }
+
+  #temporary(): string {
+    return join(this.directory, 'incoming', `${process.pid}-${randomUUID()}`)
+  }
+
+  /** What processes that are gone had begun to write. */
+  async #removeAbandoned(): Promise<void> {
+    const incoming = join(this.directory, 'incoming')
+    for (const name of await readdir(incoming)) {
+      if (!isAlive(Number(name.split('-')[0]))) await rm(join(incoming, name), { recursive: true, force: true })
+    }
+  }
+
+  #missing(digest: Digest, error: unknown): unknown {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return error
+    return new BootloomError('BLOB_MISSING', `the store has no blob ${digest}`, { where: this.directory })
+  }
+}
+
+const refName = 'org.opencontainers.image.ref.name'
+
+export class Batch {
+  readonly #store: Store
+  readonly #directory: string
+  readonly #names = new Set<Digest>()
+
+  constructor(store: Store, directory: string) {
+    this.#store = store
+    this.#directory = directory
+  }
+
+  async write(bytes: Uint8Array): Promise<Digest> {
+    const digest = digestOf(bytes)
+    if (this.#names.has(digest) || (await this.#store.has(digest))) return digest
+    this.#names.add(digest)
+    const file = await open(join(this.#directory, hexOf(digest)), 'wx', 0o644)
+    try {
+      await file.writeFile(bytes)
+    } finally {
+      await file.close()
+    }
+    return digest
+  }
+
+  async commit(): Promise<void> {
+    await run('sync', ['-f', this.#directory])
+    for (const digest of this.#names) await rename(join(this.#directory, hexOf(digest)), this.#store.path(digest))
+    await this.abandon()
+  }
+
+  async abandon(): Promise<void> {
+    for (const name of await readdir(this.#directory).catch(() => [])) await unlink(join(this.#directory, name))
+    await rm(this.#directory, { recursive: true, force: true })
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid <= 0) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
