@@ -1,6 +1,8 @@
 import type { Digest } from '../store/digest.ts'
 import type { Descriptor } from '../store/store.ts'
 
+export type { BundleSummary } from '../state/bundles.ts'
+
 /** Media types of a bundle, an OCI image manifest with an artifactType of its own (OCI image spec 1.1). */
 export const mediaTypes = {
   manifest: 'application/vnd.oci.image.manifest.v1+json',
@@ -38,32 +40,18 @@ export interface BundleConfig {
   readonly kernel: { readonly release: string; readonly version: string }
   /** Same order as the manifest's segment layers. */
   readonly segments: readonly SegmentSummary[]
-  /** What a golden image would have shipped. */
+  /** What a golden image would have shipped: paths, and bytes before compression. */
   readonly fullStack: { readonly files: number; readonly bytes: number }
 }
 
 export interface SegmentSummary {
   readonly name: string
   readonly version: string
-  /** `base`, `drivers`, or the kind of the component. */
+  /** `base`, `drivers`, `application` (how it is started), or the kind of the component. */
   readonly kind: string
   readonly files: number
   /** Bytes of the cpio before compression. */
   readonly raw: number
   readonly size: number
   readonly digest: Digest
-}
-
-/** What lists and tables show of a bundle. */
-export interface BundleSummary {
-  readonly digest: Digest
-  readonly blueprint: string
-  readonly level: Level
-  readonly files: number
-  readonly kernelBytes: number
-  readonly initramfsBytes: number
-  readonly rawBytes: number
-  readonly fullStackBytes: number
-  /** Milliseconds since 1970; of this server, not of the bundle. */
-  readonly createdAt: number
 }

@@ -73,11 +73,300 @@ export const catalogue = {
     meaning: 'The disk that holds the state directory is full. Nothing half-written was left behind.',
     hint: 'Free some space, then run the same command again: it goes on where it stopped.',
   },
+  NOT_PERMITTED: {
+    status: 500,
+    exit: 1,
+    meaning: 'The account that Bootloom runs as lacks a right that the work needs.',
+    hint: 'Run as root (sudo), or choose a directory of your own with --state.',
+  },
   REDIS_UNREACHABLE: {
     status: 503,
     exit: 1,
     meaning: 'Redis does not answer.',
     hint: 'Check redis.url in the settings, or that redis-server is installed and the state directory writable.',
+  },
+  BLUEPRINT_INVALID: {
+    status: 400,
+    exit: 2,
+    meaning: 'A blueprint file is no YAML or does not fit the blueprint format.',
+    hint: 'Mend each line named below; docs/reference/blueprint.md lists every key with its meaning.',
+  },
+  ACCOUNT_UNKNOWN: {
+    status: 422,
+    exit: 1,
+    meaning: 'The blueprint names an account that its stack, or the bundle, does not have in /etc/passwd.',
+    hint: 'Name an account that one of the packages makes, or root; or add /etc/passwd under `files`.',
+  },
+  OBSERVE_START_FAILED: {
+    status: 422,
+    exit: 1,
+    meaning: 'The application ended, or went into the background, while it was being watched.',
+    hint: 'Its last lines of output are below; start.command must run in the foreground.',
+  },
+  PROBE_NEVER_ANSWERED: {
+    status: 422,
+    exit: 1,
+    meaning: 'The application was started, but its probe was not answered as expected in time.',
+    hint: 'Compare the probe in the blueprint with what the application said last, below.',
+  },
+  WORKLOAD_FAILED: {
+    status: 422,
+    exit: 1,
+    meaning: 'A step of the workload did not give what the blueprint expects of it.',
+    hint: 'Correct the step or its expectation: a run that went wrong says little about what the application needs.',
+  },
+  RULE_INVALID: {
+    status: 500,
+    exit: 1,
+    meaning: 'A file in templates/rules does not fit the format of rules.',
+    hint: 'Mend the lines named below; src/blueprint/rules.ts documents the format.',
+  },
+  ADDRESS_RESERVED: {
+    status: 409,
+    exit: 1,
+    meaning: 'The address is reserved for another MAC.',
+    hint: 'Take that reservation back first, or choose another address.',
+  },
+  BOOT_PROGRAM_MISSING: {
+    status: 500,
+    exit: 1,
+    meaning: 'A network boot program that firmware loads is not installed.',
+    hint: 'Install the Debian package ipxe.',
+  },
+  DHCP_SETTINGS_INVALID: {
+    status: 400,
+    exit: 2,
+    meaning: 'The DHCP subnets do not fit together, or do not fit the boot interface.',
+    hint: 'Check dhcp.subnets and network.address in the settings.',
+  },
+  SOCKET_UNAVAILABLE: {
+    status: 500,
+    exit: 1,
+    meaning: 'A datagram port cannot be opened on the boot interface.',
+    hint: 'See with `ss -lunp` who uses the port; binding to an interface needs root.',
+  },
+  MAC_INVALID: {
+    status: 400,
+    exit: 2,
+    meaning: 'A MAC address is not twelve hexadecimal digits.',
+    hint: 'Write it as 52:54:00:aa:00:01; dashes, dots or no separators will do as well.',
+  },
+  NODE_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'No node with this MAC was ever assigned or seen.',
+    hint: '`bootloom node list` prints the nodes known.',
+  },
+  GROUP_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'There is no group of this name.',
+    hint: 'Check its spelling.',
+  },
+  BLUEPRINT_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'No blueprint of this name is applied.',
+    hint: '`bootloom blueprint list` prints those that are; `bootloom blueprint apply FILE` adds one.',
+  },
+  BUNDLE_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'The store holds no bundle under this digest.',
+    hint: '`bootloom bundle list` prints the digests of bundles.',
+  },
+  BUNDLE_BROKEN: {
+    status: 500,
+    exit: 1,
+    meaning: 'A part of a bundle is missing, empty or not of the size that its manifest says.',
+    hint: 'Run `bootloom compose NAME` to make it anew.',
+  },
+  CHANNEL_MOVED: {
+    status: 409,
+    exit: 1,
+    meaning: 'The channel no longer points to the bundle that the request expected.',
+    hint: 'Look at the channel again, then repeat the request if it still makes sense.',
+  },
+  CHANNEL_NO_PREVIOUS: {
+    status: 409,
+    exit: 1,
+    meaning: 'The channel has no earlier bundle to go back to.',
+    hint: '`bootloom bundle list` prints the bundles that it can be moved to.',
+  },
+  BOOT_NOT_CURRENT: {
+    status: 403,
+    exit: 1,
+    meaning: 'A node named a boot that is not its own boot under way.',
+    hint: 'Nothing to do, unless the node did not restart since: then check that no two machines share its MAC.',
+  },
+  SCRIPT_VALUE_UNSAFE: {
+    status: 422,
+    exit: 1,
+    meaning: 'A value cannot be written into an iPXE script: iPXE has no quoting for it.',
+    hint: "Leave ${, control characters and the words ||, && and ; out of the blueprint's kernel command line.",
+  },
+  ROUTE_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'The server has nothing under this address.',
+    hint: 'Check the path; the command line and the server may be of different versions.',
+  },
+  API_IN_USE: {
+    status: 409,
+    exit: 1,
+    meaning: 'Another Bootloom server already serves this state directory.',
+    hint: 'End it first, or give this one another --state.',
+  },
+  SERVER_NOT_RUNNING: {
+    status: 503,
+    exit: 1,
+    meaning: 'No Bootloom server answers for this state directory.',
+    hint: 'Start it with `bootloom serve`, or name its state directory with --state.',
+  },
+  LAB_NEEDS_ROOT: {
+    status: 403,
+    exit: 1,
+    meaning: 'The lab makes a network namespace, which takes root.',
+    hint: 'Run it as root, or install sudo.',
+  },
+  LAB_IN_USE: {
+    status: 409,
+    exit: 1,
+    meaning: 'Another run holds the lab of this name.',
+    hint: 'End it with Ctrl-C where it runs, or take another lab with --name.',
+  },
+  LAB_FAILED: {
+    status: 500,
+    exit: 1,
+    meaning: 'A part of the lab (server, namespace, virtual machine) did not start or ended.',
+    hint: 'Its last lines of output are below; the whole log is in the file named.',
+  },
+  LAB_TIMEOUT: {
+    status: 504,
+    exit: 1,
+    meaning: 'A node of the lab did not get as far as was expected in time.',
+    hint: 'Look at its console: `bootloom lab node N --console`, or the log named.',
+  },
+  LAB_NOT_UP: {
+    status: 404,
+    exit: 1,
+    meaning: 'The lab, or the node of it that was named, is not running.',
+    hint: 'See `bootloom lab status`; start it with `bootloom lab up` and `bootloom lab node N`.',
+  },
+  SUITE_UNAVAILABLE: {
+    status: 400,
+    exit: 1,
+    meaning: 'No apt source of this machine offers a Debian suite that a blueprint draws on.',
+    hint: 'Add the suite to /etc/apt/sources.list.d, or name another in the blueprint.',
+  },
+  MIRROR_UNREACHABLE: {
+    status: 502,
+    exit: 1,
+    meaning: 'apt could not fetch from the Debian mirror, or a signature did not hold.',
+    hint: "Check the network and the machine's apt sources with `apt-get update`; then run the same command again.",
+  },
+  PACKAGE_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'A package, or the pinned version of it, is not in the suites that the blueprint draws on.',
+    hint: '`apt-cache policy NAME` prints what the suites offer.',
+  },
+  PACKAGE_UNRESOLVABLE: {
+    status: 409,
+    exit: 1,
+    meaning: 'The packages of a blueprint cannot be installed together.',
+    hint: "apt's reasons are below: change a pinned version, or the suite.",
+  },
+  PACKAGE_INSTALL_FAILED: {
+    status: 500,
+    exit: 1,
+    meaning: 'A package could not be installed into the root directory of a stack.',
+    hint: "Its maintainer script's last lines are below.",
+  },
+  ARCHIVE_UNSAFE: {
+    status: 422,
+    exit: 1,
+    meaning: 'An archive is damaged, or holds names that would lead out of where it is unpacked.',
+    hint: 'Do not use it; fetch it again from a source that you trust.',
+  },
+  MODULE_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'A kernel module is not in the kernel that the blueprint boots.',
+    hint: 'Mend kernel.modules in the blueprint, or choose the generic kernel flavour.',
+  },
+  TREE_UNREADABLE: {
+    status: 422,
+    exit: 1,
+    meaning: 'A directory that a blueprint takes files from is missing, unreadable, or holds what cannot be carried.',
+    hint: 'Mend the path in the blueprint, or take sockets, devices and the like out of the directory.',
+  },
+  TREE_UNSTABLE: {
+    status: 409,
+    exit: 1,
+    meaning: 'A file kept changing while it was read.',
+    hint: 'Run again when whatever writes to it has finished.',
+  },
+  STACK_INVALID: {
+    status: 400,
+    exit: 1,
+    meaning: "A blueprint's sources do not make a stack.",
+    hint: 'Give every deb entry the same suite, updates and security; packages may stand in several entries.',
+  },
+  INSTALL_NEEDS_ROOT: {
+    status: 403,
+    exit: 1,
+    meaning: 'Installing a stack takes root: files of many owners are written.',
+    hint: 'Run the command, or `bootloom serve`, as root.',
+  },
+  ARCHIVE_UNFIT: {
+    status: 422,
+    exit: 1,
+    meaning: 'A file cannot be put into an initramfs: its name, link or size is beyond what the format holds.',
+    hint: 'Leave it out with `drop` in the blueprint.',
+  },
+  ARCHIVE_BROKEN: {
+    status: 500,
+    exit: 1,
+    meaning: 'A segment is no whole cpio archive.',
+    hint: 'Run `bootloom compose NAME` to make it anew.',
+  },
+  SELECTION_CONFLICT: {
+    status: 422,
+    exit: 1,
+    meaning: 'Two components disagree on a path: one has a link or a file where another has a directory with files.',
+    hint: 'Leave one of the two out with `drop` in the blueprint.',
+  },
+  COMPONENT_INCOMPLETE: {
+    status: 500,
+    exit: 1,
+    meaning: 'The busybox of a stack lacks the program that init runs on.',
+    hint: 'Run `bootloom repo update` and compose again.',
+  },
+  VALUE_UNFIT: {
+    status: 422,
+    exit: 1,
+    meaning:
+      'A value cannot be handed to a node: it holds a character that neither a shell nor a command line can carry.',
+    hint: 'Take the character out of the blueprint or the setting named.',
+  },
+  PORT_IN_USE: {
+    status: 409,
+    exit: 1,
+    meaning: 'Another program listens on a port that is to be served.',
+    hint: '`ss -tulpn` names it; end it, or choose another port in the settings.',
+  },
+  NOT_COMPOSED: {
+    status: 409,
+    exit: 1,
+    meaning: 'The blueprint was not composed yet, so nothing is selected.',
+    hint: 'Run `bootloom compose NAME`.',
+  },
+  INTERFACE_UNUSABLE: {
+    status: 500,
+    exit: 1,
+    meaning: 'The boot interface is not there or has no IPv4 address.',
+    hint: 'Give it an address (`ip address add … dev NAME`), or name network.address in the settings.',
   },
 } as const satisfies Record<string, ErrorKind>
 
@@ -128,7 +417,7 @@ export class BootloomError extends Error {
   }
 
   static fromJSON(error: SerializedError): BootloomError {
-    const code = error.code in catalogue ? (error.code as ErrorCode) : 'INTERNAL'
+    const code = Object.hasOwn(catalogue, error.code) ? (error.code as ErrorCode) : 'INTERNAL'
     return new BootloomError(code, error.message, {
       hint: error.hint,
       ...(error.where === undefined ? {} : { where: error.where }),
@@ -150,6 +439,7 @@ export function asBootloomError(error: unknown): BootloomError {
   if (error instanceof BootloomError) return error
   const code = (error as NodeJS.ErrnoException | null)?.code
   const message = error instanceof Error ? error.message : String(error)
+  if (code === 'EACCES' || code === 'EPERM') return new BootloomError('NOT_PERMITTED', message, { cause: error })
   if (code === 'ENOSPC') return new BootloomError('DISK_FULL', message, { cause: error })
   if (code === 'ENOENT' && (error as NodeJS.ErrnoException).syscall?.startsWith('spawn')) {
     return new BootloomError('TOOL_MISSING', `${(error as NodeJS.ErrnoException).path} is not installed`, {

@@ -1,20 +1,34 @@
 import { z } from 'zod'
+import { checkOverlap, checkSubnet } from './subnets.ts'
 
 /** The settings, as bootloom.yaml holds them. `docs/reference/settings.md` is generated from this schema. */
 
 const ipv4 = z.ipv4()
-const subnet = z.strictObject({
-  subnet: z.cidrv4().describe('The subnet, as 10.77.0.0/24.'),
-  range: z.tuple([ipv4, ipv4]).describe('First and last address given out dynamically.'),
-  router: ipv4.optional().describe('Default gateway of the nodes.'),
-  dns: z.array(ipv4).default([]).describe('Name servers of the nodes.'),
-  domain: z.string().max(253).optional().describe('Domain name of the nodes.'),
-  lease: z.int().min(60).max(31_536_000).default(3600).describe('Lease time in seconds.'),
-})
+const subnet = z
+  .strictObject({
+    subnet: z.cidrv4().describe('The subnet, as 10.77.0.0/24.'),
+    range: z.tuple([ipv4, ipv4]).describe('First and last address given out dynamically.'),
+    router: ipv4.optional().describe('Default gateway of the nodes.'),
+    dns: z.array(ipv4).default([]).describe('Name servers of the nodes.'),
+    domain: z.string().max(253).optional().describe('Domain name of the nodes.'),
+    lease: z.int().min(60).max(31_536_000).default(3600).describe('Lease time in seconds.'),
+  })
+  .superRefine(checkSubnet)
 
 export const settingsSchema = z.strictObject({
-  state: z.string().min(1).default('/var/lib/bootloom').describe('The one directory that all state lives in.'),
-  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info') }).prefault({}),
+  state: z
+    .string()
+    .min(1)
+    .default('/var/lib/bootloom')
+    .describe('The one directory that all state lives in; a relative one counts from the settings file.'),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['debug', 'info', 'warn', 'error', 'silent'])
+        .default('info')
+        .describe('Least severe event that is logged, to standard error.'),
+    })
+    .prefault({}),
   redis: z
     .strictObject({
       url: z
@@ -35,13 +49,23 @@ export const settingsSchema = z.strictObject({
     .prefault({}),
   dhcp: z
     .strictObject({
-      mode: z.enum(['server', 'off']).default('server'),
-      subnets: z.array(subnet).default([]).describe('What is given out; relayed requests choose by their giaddr.'),
+      mode: z
+        .enum(['server', 'off'])
+        .default('server')
+        .describe('`server` gives out addresses; `off` leaves DHCP to another server.'),
+      subnets: z
+        .array(subnet)
+        .superRefine(checkOverlap)
+        .default([])
+        .describe('What is given out; relayed requests choose by their giaddr.'),
       offerHold: z.int().min(5).max(600).default(60).describe('Seconds an offered address is held for its client.'),
     })
     .prefault({}),
   tftp: z
-    .strictObject({ enabled: z.boolean().default(true), port: z.int().min(1).max(65535).default(69) })
+    .strictObject({
+      enabled: z.boolean().default(true).describe('Serve network boot programs by TFTP.'),
+      port: z.int().min(1).max(65535).default(69).describe('UDP port; firmware asks 69.'),
+    })
     .prefault({}),
   http: z.strictObject({ port: z.int().min(1).max(65535).default(8080).describe('Port that nodes ask.') }).prefault({}),
   api: z
@@ -58,7 +82,9 @@ export const settingsSchema = z.strictObject({
     .discriminatedUnion('action', [
       z.strictObject({ action: z.literal('reject') }).describe('Show its MAC and how to assign it; ask again.'),
       z.strictObject({ action: z.literal('local') }).describe('Boot from its own disk.'),
-      z.strictObject({ action: z.literal('blueprint'), blueprint: z.string() }).describe('Boot this blueprint.'),
+      z
+        .strictObject({ action: z.literal('blueprint'), blueprint: z.string().describe('Name of the blueprint.') })
+        .describe('Boot this blueprint.'),
     ])
     .default({ action: 'reject' })
     .describe('What a MAC without an assignment gets.'),

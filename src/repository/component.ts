@@ -1,6 +1,11 @@
 import type { Digest } from '../store/digest.ts'
 
-/** One path of a component. Paths are absolute, normalised, without a trailing slash; mode is the low 12 bits. */
+/**
+ * One path of a component. Paths are absolute, normalised, without a trailing slash; mode is the low 12 bits. They are
+ * the canonical paths of the installed root, with Debian's symlinked directories resolved: what dash ships as /bin/sh is
+ * recorded as /usr/bin/sh, and a kernel's modules stand below /usr/lib/modules. The links themselves (/bin → usr/bin)
+ * belong to the `configuration`.
+ */
 export interface Entry {
   readonly path: string
   readonly type: 'file' | 'dir' | 'symlink' | 'hardlink' | 'char' | 'block' | 'fifo'

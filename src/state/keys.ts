@@ -7,8 +7,10 @@ const prefix = 'bootloom'
 export const keys = {
   /** Hash name → JSON of the applied blueprint record. */
   blueprints: () => `${prefix}:blueprints`,
-  /** Hash `KIND/NAME/VERSION` → digest of the component. */
+  /** Hash digest → JSON summary of every component known. */
   components: () => `${prefix}:components`,
+  /** Hash `KIND:digest of a .deb` → digest of the component read from it; derived. */
+  componentsOfDebs: () => `${prefix}:components-of-debs`,
   /** Hash of a segment's recipe → JSON descriptor of the segment woven from it. */
   segments: () => `${prefix}:segments`,
   /** Hash digest → JSON summary of every bundle known. */
@@ -17,22 +19,33 @@ export const keys = {
   channels: (blueprint: string) => `${prefix}:channels:${blueprint}`,
   /** Newest first: JSON of each move of the channel. */
   channelHistory: (blueprint: string, channel: string) => `${prefix}:channel-history:${blueprint}:${channel}`,
-  /** Hash MAC → JSON of the node. */
+  /** Hash MAC → JSON of what the admin said of the node. */
   nodes: () => `${prefix}:nodes`,
+  /** Hash MAC → milliseconds since 1970 when it was first seen. */
+  firstSeen: () => `${prefix}:first-seen`,
+  /** Hash MAC → JSON of what the node last said of itself. */
+  sightings: () => `${prefix}:sightings`,
+  /** Sorted set MAC by when it was last seen. */
+  lastSeen: () => `${prefix}:last-seen`,
   /** Hash group → JSON of the group's assignment. */
   groups: () => `${prefix}:groups`,
+  // One script works on all keys of a subnet: the braces keep them in one slot of a Redis Cluster.
   /** Hash address → JSON of the lease, one for each subnet. */
-  leases: (subnet: string) => `${prefix}:leases:${subnet}`,
+  leases: (subnet: string) => `${prefix}:{${subnet}}:leases`,
   /** Hash client identity → address, one for each subnet. */
-  leaseHolders: (subnet: string) => `${prefix}:lease-holders:${subnet}`,
-  /** Sorted set address by expiry (seconds since 1970), one for each subnet. */
-  leaseExpiry: (subnet: string) => `${prefix}:lease-expiry:${subnet}`,
+  leaseHolders: (subnet: string) => `${prefix}:{${subnet}}:lease-holders`,
+  /** Sorted set address by expiry (milliseconds since 1970), one for each subnet. */
+  leaseExpiry: (subnet: string) => `${prefix}:{${subnet}}:lease-expiry`,
+  /** Hash MAC → address kept for it, one for each subnet. */
+  reservations: (subnet: string) => `${prefix}:{${subnet}}:reservations`,
+  /** Hash address → MAC that it is kept for, one for each subnet. */
+  reservedAddresses: (subnet: string) => `${prefix}:{${subnet}}:reserved-addresses`,
   /** JSON of one boot. */
   boot: (id: string) => `${prefix}:boot:${id}`,
   /** List of boot ids of a node, newest first. */
   bootsOf: (mac: string) => `${prefix}:boots:${mac}`,
-  /** Id of the node's boot that is under way. */
-  currentBoot: (mac: string) => `${prefix}:boot-current:${mac}`,
+  /** Sorted set of boot ids by when something last happened in them; the recent ones only. */
+  recentBoots: () => `${prefix}:boots-recent`,
   /** Stream of events, trimmed. */
   events: () => `${prefix}:events`,
 } as const

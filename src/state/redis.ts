@@ -19,7 +19,7 @@ export interface State {
 
 /** Opens the mutable state: the admin's Redis by its URL, or the embedded one, started when it does not run yet. */
 export async function openState(settings: StateSettings, log: Logger): Promise<State> {
-  const embedded = settings.url === undefined ? await EmbeddedRedis.attach(settings.directory) : undefined
+  const embedded = settings.url === undefined ? await EmbeddedRedis.attach(settings.directory, log) : undefined
   const redis = embedded ? new Redis({ path: embedded.socket, ...patience }) : new Redis(settings.url!, patience)
   redis.on('error', (error: Error) => log.error({ event: 'redis-error', reason: error.message }))
   try {

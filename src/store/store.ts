@@ -4,6 +4,7 @@ import { access, type FileHandle, mkdir, open, readdir, readFile, rename, rm, st
 import { join } from 'node:path'
 import { run } from '../config/command.ts'
 import { BootloomError } from '../config/errors.ts'
+import { isAlive } from '../config/process.ts'
 import { canonicalJson, type Digest, digestOf, hexOf } from './digest.ts'
 
 export interface Descriptor {
@@ -106,7 +107,7 @@ export class Store {
         for await (const chunk of source) {
           hash.update(chunk)
           size += chunk.byteLength
-          await file.write(chunk)
+          await file.appendFile(chunk)
         }
         await file.sync()
       } finally {
@@ -206,8 +207,13 @@ export class Batch {
 
   async write(bytes: Uint8Array): Promise<Digest> {
     const digest = digestOf(bytes)
-    if (this.#names.has(digest) || (await this.#store.has(digest))) return digest
+    if (this.#names.has(digest)) return digest
+    // Claimed before anything is awaited: equal contents may be written side by side.
     this.#names.add(digest)
+    if (await this.#store.has(digest)) {
+      this.#names.delete(digest)
+      return digest
+    }
     const file = await open(join(this.#directory, hexOf(digest)), 'wx', 0o644)
     try {
       await file.writeFile(bytes)
@@ -226,15 +232,5 @@ export class Batch {
   async abandon(): Promise<void> {
     for (const name of await readdir(this.#directory).catch(() => [])) await unlink(join(this.#directory, name))
     await rm(this.#directory, { recursive: true, force: true })
-  }
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

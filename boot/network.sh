@@ -1,0 +1,77 @@
+# Drivers and the network.
+network_error=''
+
+load_drivers() {
+  local module
+  set +f
+  for module in $own/drivers/*.ko*; do
+    [ -f "$module" ] && insmod "$module"
+  done
+  set -f
+  rm -rf $own/drivers
+}
+
+# The interface that booted, by its address; without one on the command line, the first that is no loopback.
+find_interface() {
+  local path address
+  set +f
+  for path in /sys/class/net/*; do
+    read -r address <"$path/address"
+    [ "${path##*/}" != lo ] || continue
+    if [ -z "$mac" ] || [ "$address" = "$mac" ]; then
+      interface=${path##*/}
+      break
+    fi
+  done
+  set -f
+  [ -n "$interface" ]
+}
+
+# A driver may take a moment to find its card, and a link a few seconds to come up: both are waited for in small steps.
+bring_up_network() {
+  local tries=0 carrier=0
+  interface=''
+  ip link set lo up
+  until find_interface; do
+    tries=$((tries + 1))
+    if [ $tries -gt 100 ]; then
+      network_error="no interface has the address $mac"
+      return 1
+    fi
+    usleep 50000
+  done
+  ip link set "$interface" up
+  tries=0
+  while [ $tries -lt 100 ]; do
+    read -r carrier <"/sys/class/net/$interface/carrier" 2>/dev/null
+    [ "$carrier" != 1 ] || break
+    tries=$((tries + 1))
+    usleep 50000
+  done
+  # Asks every second for half a minute; once it has a lease it goes on in the background and renews it.
+  if ! hostname_set=$hostname udhcpc -i "$interface" -s $own/boot/lease.sh -n -t 30 -T 1 -O mtu \
+    ${hostname:+-x hostname:"$hostname"} >"$run/lease.log" 2>&1; then
+    network_error="no DHCP server answered on $interface"
+    return 1
+  fi
+  : >"$run/online"
+}
+
+apply_hostname() {
+  [ -z "$hostname" ] || hostname "$hostname"
+}
+
+# The node knows its own name without asking a name server: many applications look it up when they start, and wait.
+name_locally() {
+  local name
+  name=$(hostname)
+  case $name in '' | '(none)') return ;; esac
+  [ -f /etc/hosts ] || echo '127.0.0.1 localhost' >/etc/hosts
+  grep -q "[[:space:]]$name\([[:space:]]\|\$\)" /etc/hosts || echo "127.0.1.1 $name" >>/etc/hosts
+}
+
+# Files of the overlay go to their places; what is left of it is taken away, for it may hold secrets.
+apply_files() {
+  [ ! -d $own/node/files ] || cp -a $own/node/files/. /
+  rm -rf $own/node
+}

@@ -1,0 +1,93 @@
+# Asks the application what app.sh says, until it answers. What is sent and what is expected stand in files, so that
+# they may hold anything.
+deadline=60
+
+# converse PORT DONE: connects, sends the request, and collects the answer in $run/answer until DONE says it is enough,
+# the application closes, or 5 s are over. The pipe stays open for writing: some servers take a half-closed
+# connection as the client having left.
+converse() {
+  local tries=0 asker sender status
+  rm -f "$run/ask"
+  : >"$run/answer"
+  mkfifo -m 600 "$run/ask"
+  exec 7<>"$run/ask"
+  nc 127.0.0.1 "$1" <&7 >"$run/answer" 2>/dev/null 8>&- 9>&- &
+  asker=$!
+  cat $own/app/probe.send >&7 2>/dev/null &
+  sender=$!
+  while kill -0 $asker 2>/dev/null && [ $tries -lt 100 ]; do
+    if "$2"; then break; fi
+    tries=$((tries + 1))
+    usleep 50000
+  done
+  kill $asker $sender 2>/dev/null
+  wait $asker 2>/dev/null
+  wait $sender 2>/dev/null
+  exec 7>&-
+  "$2"
+}
+
+# Whether the answer holds the text expected, as it is; true when nothing is.
+answer_holds() {
+  [ -f $own/app/probe.expect ] || return 0
+  local expected answer
+  expected=$(cat $own/app/probe.expect && echo .)
+  answer=$(head -c 1048576 "$run/answer")
+  case $answer in *"${expected%.}"*) return 0 ;; esac
+  return 1
+}
+
+http_done() {
+  local version status rest
+  read -r version status rest <"$run/answer"
+  [ "$status" = "$wanted" ] && answer_holds
+}
+
+tcp_done() {
+  [ -s "$run/answer" ] && answer_holds
+}
+
+# probe_http PORT STATUS
+probe_http() {
+  wanted=$2
+  converse "$1" http_done
+}
+
+# probe_tcp PORT: where no text is expected, being connected is enough.
+probe_tcp() {
+  if [ -f $own/app/probe.send ] || [ -f $own/app/probe.expect ]; then
+    converse "$1" tcp_done && return
+  fi
+  [ ! -f $own/app/probe.expect ] && connects "$1"
+}
+
+# Nothing is said; ended after 1 s, it was connected.
+connects() {
+  timeout 1 nc 127.0.0.1 "$1" </dev/null >/dev/null 2>&1
+  case $? in 0 | 143) return 0 ;; esac
+  return 1
+}
+
+# probe_command STATUS COMMAND...
+probe_command() {
+  local expected=$1
+  shift
+  timeout 10 "$@" </dev/null >"$run/answer" 2>&1 8>&- 9>&-
+  [ $? = "$expected" ] && answer_holds
+}
+
+# Reports ready at the first good answer; failed after the deadline, and ready all the same when it comes later.
+await_ready() {
+  local began now late='' pause=50000
+  began=$(uptime_now)
+  until app_probe; do
+    now=$(uptime_now)
+    if [ -z "$late" ] && [ $((${now%.*} - ${began%.*})) -ge $deadline ]; then
+      report failed "the application did not answer its probe within $deadline s"
+      late=yes
+      pause=2000000
+    fi
+    usleep $pause
+  done
+  report ready
+}

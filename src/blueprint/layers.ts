@@ -1,0 +1,35 @@
+import type { Component, Entry } from '../repository/component.ts'
+import { World } from './world.ts'
+
+/** The one entry that stands at a path, and which component (by its place in the stack) it comes from. */
+export interface Standing {
+  readonly entry: Entry
+  readonly layer: number
+}
+
+/** What a stack's components make up together, later ones covering earlier ones. */
+export interface Layers {
+  /** Under the path that an entry really has: symlinked directories resolved. */
+  readonly at: ReadonlyMap<string, Standing>
+  readonly world: World
+}
+
+export function layersOf(components: readonly Component[]): Layers {
+  const last = new Map<string, Entry>()
+  for (const { entries } of components) for (const entry of entries) last.set(entry.path, entry)
+  const links = new Map<string, string>()
+  for (const { type, path, target } of last.values()) if (type === 'symlink') links.set(path, target ?? '')
+  // Packages may say /lib/x where the stack has made /lib a link to usr/lib.
+  const naming = new World([], links)
+  const at = new Map<string, Standing>()
+  for (const [layer, { entries }] of components.entries()) {
+    for (const entry of entries) {
+      const { path } = naming.resolve(entry.path, false)
+      at.set(path, { entry: path === entry.path ? entry : { ...entry, path }, layer })
+    }
+  }
+  const reallyLinks = [...at.values()].flatMap(({ entry }) =>
+    entry.type === 'symlink' ? [[entry.path, entry.target ?? ''] as const] : [],
+  )
+  return { at, world: new World(at.keys(), new Map(reallyLinks)) }
+}

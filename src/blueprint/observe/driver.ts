@@ -1,0 +1,61 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { ExecaError, execa } from 'execa'
+import { BootloomError } from '../../config/errors.ts'
+import { checkCommand, type NetworkProbe, type Outcome } from '../exchange.ts'
+import type { Probe } from '../schema.ts'
+import { asAccount, type Launch } from './launch.ts'
+import type { Stage } from './stage.ts'
+
+/** Asks the application what a probe or a workload says, from inside its namespaces. */
+export class Driver {
+  readonly #stage: Stage
+  readonly #launch: Launch
+  readonly #child: ChildProcessWithoutNullStreams
+  readonly #answers: AsyncIterator<string>
+
+  constructor(stage: Stage, launch: Launch) {
+    this.#stage = stage
+    this.#launch = launch
+    const program = fileURLToPath(new URL('../drive.ts', import.meta.url))
+    this.#child = spawn('nsenter', [`--net=/proc/${stage.pid}/ns/net`, '--', process.execPath, program])
+    this.#child.on('error', () => {})
+    this.#child.stdin.on('error', () => {})
+    this.#answers = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]()
+  }
+
+  /** Never waits longer than `timeout` milliseconds. */
+  async ask(step: Probe, timeout: number): Promise<Outcome> {
+    return 'command' in step ? this.#run(step, timeout) : this.#exchange(step, timeout)
+  }
+
+  /** Takes the program that drives down. */
+  end(): void {
+    this.#child.stdin.end()
+    this.#child.kill('SIGKILL')
+  }
+
+  async #exchange(step: NetworkProbe, timeout: number): Promise<Outcome> {
+    this.#child.stdin.write(`${JSON.stringify({ step, timeout })}\n`)
+    const { value, done } = await this.#answers.next()
+    if (done) throw new BootloomError('INTERNAL', 'the program that drives the application ended')
+    return JSON.parse(value) as Outcome
+  }
+
+  async #run(step: Extract<Probe, { command: unknown }>, timeout: number): Promise<Outcome> {
+    const [file, ...words] = [
+      ...this.#stage.enter(),
+      ...asAccount(this.#launch, `${this.#stage.inside}/view`),
+      ...step.command,
+    ]
+    try {
+      const done = await execa(file!, words, { timeout, reject: false, stdin: 'ignore', all: true, maxBuffer: 1 << 24 })
+      if (done.timedOut) return { ok: false, detail: `did not end within ${timeout} ms` }
+      return checkCommand(step, done.exitCode, String(done.all))
+    } catch (error) {
+      if (error instanceof ExecaError) return { ok: false, detail: error.shortMessage }
+      throw error
+    }
+  }
+}

@@ -1,0 +1,66 @@
+import { join } from 'node:path'
+import { parseBlueprint } from '../blueprint/parse.ts'
+import type { Blueprint } from '../blueprint/schema.ts'
+import { BootloomError } from '../config/errors.ts'
+import { nearest } from '../config/nearest.ts'
+import { type BlueprintRecord, blueprintNames, getBlueprint, updateBlueprint } from '../state/blueprints.ts'
+import { addEvent } from '../state/events.ts'
+import { canonicalJson } from '../store/digest.ts'
+import type { Context } from './context.ts'
+
+/** A blueprint as it was applied, and how far the work on it has come. */
+export interface Applied {
+  readonly blueprint: Blueprint
+  readonly record: BlueprintRecord
+}
+
+const read = (yaml: string, directory: string, file = 'blueprint.yaml'): Blueprint =>
+  parseBlueprint(yaml, join(directory, file))
+
+/**
+ * Takes a blueprint in. What an earlier version of it led to is kept as far as it still holds: the stack while the same
+ * is asked of the same sources, the profile while the application is run in the same way. `file` names it in errors.
+ * BLUEPRINT_INVALID when it does not fit the format.
+ */
+export async function applyBlueprint(
+  context: Context,
+  { yaml, directory, file }: { yaml: string; directory: string; file?: string | undefined },
+): Promise<BlueprintRecord> {
+  const blueprint = read(yaml, directory, file)
+  const digest = await context.store.write(Buffer.from(yaml))
+  const record = await updateBlueprint(context.state.redis, blueprint.name, (current) => {
+    const before = current && read(current.yaml, current.directory)
+    return {
+      name: blueprint.name,
+      yaml,
+      directory,
+      digest,
+      updatedAt: Date.now(),
+      ...(current?.stackDigest && before && same(before, blueprint, ['stack', 'kernel'])
+        ? { stackDigest: current.stackDigest }
+        : {}),
+      ...(current?.profileDigest &&
+      before &&
+      same(before, blueprint, ['start', 'probe', 'workload', 'files', 'writable'])
+        ? { profileDigest: current.profileDigest }
+        : {}),
+      ...(current?.selectionDigest ? { selectionDigest: current.selectionDigest } : {}),
+    }
+  })
+  await addEvent(context.state.redis, { event: 'blueprint-applied', blueprint: blueprint.name })
+  return record
+}
+
+function same(before: Blueprint, after: Blueprint, parts: readonly (keyof Blueprint)[]): boolean {
+  return parts.every((part) => canonicalJson(before[part] ?? null) === canonicalJson(after[part] ?? null))
+}
+
+/** BLUEPRINT_UNKNOWN, with the nearest name, when it was never applied. */
+export async function appliedBlueprint(context: Context, name: string): Promise<Applied> {
+  const record = await getBlueprint(context.state.redis, name)
+  if (record) return { record, blueprint: read(record.yaml, record.directory) }
+  const close = nearest(name, await blueprintNames(context.state.redis))
+  throw new BootloomError('BLUEPRINT_UNKNOWN', `no blueprint ${name} was applied`, {
+    ...(close === undefined ? {} : { hint: `Did you mean ${close}? \`bootloom blueprint list\` lists them.` }),
+  })
+}

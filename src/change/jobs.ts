@@ -1,0 +1,43 @@
+import type { Level } from '../compose/bundle-format.ts'
+import type { OnProgress } from '../config/progress.ts'
+import type { Context } from './context.ts'
+import type { ComposeReport, ObserveReport, UpdateReport } from './report.ts'
+import { composeBlueprint, observeBlueprint, refreshBlueprint, updateBlueprintStack } from './weave.ts'
+
+/** Work for the workshop, by the blueprint it is on. */
+export type Job =
+  | { readonly kind: 'update'; readonly blueprint: string }
+  | { readonly kind: 'observe'; readonly blueprint: string }
+  | { readonly kind: 'compose'; readonly blueprint: string; readonly level?: Level; readonly full?: boolean }
+  | { readonly kind: 'refresh'; readonly blueprint: string }
+
+export type JobKind = Job['kind']
+
+interface Results {
+  update: UpdateReport
+  observe: ObserveReport
+  compose: ComposeReport
+  /** null: nothing had changed. */
+  refresh: ComposeReport | null
+}
+
+export type JobResult<K extends JobKind> = Results[K]
+
+export async function perform(
+  context: Context,
+  job: Job,
+  progress: OnProgress,
+  signal: AbortSignal,
+): Promise<Results[JobKind]> {
+  const work = { context, progress, signal }
+  switch (job.kind) {
+    case 'update':
+      return updateBlueprintStack(job.blueprint, work)
+    case 'observe':
+      return observeBlueprint(job.blueprint, work)
+    case 'compose':
+      return composeBlueprint(job.blueprint, { level: job.level, full: job.full, reason: 'composed' }, work)
+    case 'refresh':
+      return refreshBlueprint(job.blueprint, work)
+  }
+}

@@ -1,0 +1,58 @@
+import type { SegmentSummary } from '../compose/bundle-format.ts'
+import type { Digest } from '../store/digest.ts'
+
+/** What `compose` tells of a bundle. Bytes and seconds. */
+export interface ComposeReport {
+  readonly digest: Digest
+  readonly blueprint: string
+  readonly level: 'fast' | 'thorough'
+  readonly rows: readonly (SegmentSummary & { readonly reused: boolean })[]
+  readonly totals: { readonly files: number; readonly raw: number; readonly size: number; readonly kernel: number }
+  /** What a golden image would have shipped. */
+  readonly fullStack: { readonly files: number; readonly bytes: number }
+  readonly reused: number
+  readonly woven: readonly string[]
+  readonly seconds: number
+}
+
+/** What `observe` tells of a run. */
+export interface ObserveReport {
+  readonly blueprint: string
+  readonly profile: Digest
+  readonly stack: Digest
+  readonly paths: number
+  readonly seconds: number
+}
+
+/** A component whose version moved. */
+export interface VersionChange {
+  readonly name: string
+  readonly from: string | null
+  readonly to: string | null
+}
+
+/** What `repo update` tells of one blueprint. */
+export interface UpdateReport {
+  readonly blueprint: string
+  readonly stack: Digest
+  readonly changed: readonly VersionChange[]
+  /** `woven`: a selected file differs, the bundle is new. `unaffected`: none does. `not-woven`: there was no bundle. */
+  readonly verdict: 'unchanged' | 'unaffected' | 'woven' | 'not-woven'
+  readonly bundle?: Digest
+  readonly seconds: number
+}
+
+export interface ListedFile {
+  readonly path: string
+  readonly type: string
+  readonly size: number
+  readonly component: string
+  readonly reason: { readonly kind: string; readonly by: string }
+}
+
+export interface LeftOut {
+  readonly component: string
+  readonly version: string
+  readonly files: number
+  readonly bytes: number
+}

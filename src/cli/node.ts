@@ -1,0 +1,75 @@
+import type { Command } from 'commander'
+import type { NodeRecord, Sighting } from '../state/nodes.ts'
+import { withApi } from './api.ts'
+import { addCommand, addNoun } from './command.ts'
+import { printResult, remark, table, timeText } from './output.ts'
+import { assignmentText, type NodeDetails, renderNode } from './timeline.ts'
+
+/** Machines that were merely seen are listed, too. */
+type NodeRow = NodeRecord & Pick<Sighting, 'lastSeen'>
+
+interface SetOptions {
+  readonly blueprint?: string
+  readonly channel?: string
+  readonly bundle?: string
+  readonly hostname?: string
+  readonly group?: readonly string[]
+}
+
+const nodePath = (mac: string): string => `/v1/nodes/${encodeURIComponent(mac)}`
+
+export function addNode(program: Command): void {
+  const node = addNoun(program, 'node', 'Machines, known by their MAC address, and what they boot.')
+
+  addCommand(node, {
+    words: 'set <mac>',
+    description: 'Make a node known and say what it boots.',
+    example: 'bootloom node set 52:54:00:aa:00:01 --blueprint apache',
+  })
+    .option('--blueprint <name>', 'the blueprint that it boots')
+    .option('--channel <channel>', 'the channel of the blueprint: stable or candidate')
+    .option('--bundle <digest>', 'one bundle instead of a channel, by its digest or its first digits')
+    .option('--hostname <name>', 'its host name')
+    .option('--group <name...>', 'groups that it belongs to')
+    .action(async (mac: string, options: SetOptions, command: Command) => {
+      const { group, ...rest } = options
+      const body = { ...rest, ...(group === undefined ? {} : { groups: group }) }
+      const result = await withApi(command, (api) => api.send<unknown>('PUT', nodePath(mac), body))
+      const target = options.blueprint ? ` boots ${options.blueprint} from its next start on` : ' is known'
+      await printResult(command, result ?? body, () => `${mac}${target}`)
+    })
+
+  addCommand(node, { words: 'list', description: 'List the nodes.', example: 'bootloom node list' }).action(
+    async (_options: unknown, command: Command) => {
+      const nodes = await withApi(command, (api) => api.get<readonly NodeRow[]>('/v1/nodes'))
+      if (nodes.length === 0) remark(command, 'No node yet: `bootloom node set MAC --blueprint NAME` makes one known.')
+      await printResult(command, nodes, (rows) =>
+        table(['mac', 'hostname', 'boots', 'groups', 'last seen'], rows.map(nodeCells)),
+      )
+    },
+  )
+
+  addCommand(node, {
+    words: 'show <mac>',
+    description: 'Show a node and the timeline of its last boot, from the first DISCOVER to ready.',
+    example: 'bootloom node show 52:54:00:aa:00:01',
+  })
+    .option('--boots <count>', 'how many boots to show, newest first', '1')
+    .action(async (mac: string, options: { boots: string }, command: Command) => {
+      const details = await withApi(command, (api) => api.get<NodeDetails>(nodePath(mac)))
+      await printResult(command, details, (value) => renderNode(value, Number(options.boots) || 1))
+    })
+
+  addCommand(node, {
+    words: 'unset <mac>',
+    description: 'Forget a node and its assignment; it is then handled as the setting `unknown` says.',
+    example: 'bootloom node unset 52:54:00:aa:00:01',
+  }).action(async (mac: string, _options: unknown, command: Command) => {
+    await withApi(command, (api) => api.send('DELETE', nodePath(mac)))
+    await printResult(command, { mac, forgotten: true }, () => `${mac} is forgotten`)
+  })
+}
+
+function nodeCells({ mac, hostname = '', assignment, groups, lastSeen }: NodeRow): string[] {
+  return [mac, hostname, assignmentText(assignment), groups.join(', '), lastSeen ? timeText(lastSeen) : 'never']
+}

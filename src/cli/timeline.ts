@@ -1,0 +1,60 @@
+import colors from 'picocolors'
+import type { TimelineEntry } from '../fleet/timeline.ts'
+import type { Boot } from '../state/boots.ts'
+import type { Assignment, NodeRecord } from '../state/nodes.ts'
+import { shortDigest } from '../store/digest.ts'
+import { bytesText, durationText, table, timeText } from './output.ts'
+
+interface ShownBoot extends Omit<Boot, 'stages'> {
+  readonly stages: readonly TimelineEntry[]
+}
+
+/** What `GET /v1/nodes/:mac` answers. */
+export interface NodeDetails {
+  readonly node: NodeRecord
+  readonly assignment: (Assignment & { readonly via: string }) | null
+  readonly boots: readonly ShownBoot[]
+}
+
+/** What a node or a group boots, as `apache (stable)` or `apache @ 3f2a…`. */
+export function assignmentText(assignment: Assignment | null | undefined): string {
+  if (!assignment) return '–'
+  const { blueprint } = assignment
+  return 'bundle' in assignment
+    ? `${blueprint} @ ${shortDigest(assignment.bundle)}`
+    : `${blueprint} (${assignment.channel})`
+}
+
+/** A node, what it is assigned to, and its newest boots as timelines. */
+export async function renderNode({ node, assignment, boots }: NodeDetails, count: number): Promise<string> {
+  const facts: [string, string][] = [['node', node.mac]]
+  if (node.hostname) facts.push(['hostname', node.hostname])
+  if (node.groups.length) facts.push(['groups', node.groups.join(', ')])
+  const via = assignment && assignment.via !== 'node' ? `, by ${assignment.via}` : ''
+  facts.push(['boots', assignmentText(assignment) + via])
+  const parts = [facts.map(([name, value]) => `${colors.dim(name.padEnd(9))}${value}`).join('\n')]
+  for (const boot of boots.slice(0, count)) parts.push(await renderBoot(boot))
+  if (boots.length === 0) parts.push('It has not booted yet.')
+  return parts.join('\n\n')
+}
+
+/** Each stage with the time since the first one, what it took, and the bytes sent for it. */
+async function renderBoot(boot: ShownBoot): Promise<string> {
+  const size = await bytesText()
+  const rows = boot.stages.map((entry) => {
+    const bytes = entry.bytes === undefined ? '' : size(entry.bytes)
+    return [entry.stage, durationText(entry.since), durationText(entry.took), bytes, detailOf(entry)]
+  })
+  const end = boot.outcome === undefined ? undefined : boot.stages.findLast(({ stage }) => stage === boot.outcome)
+  const took = durationText((end?.at ?? boot.updatedAt) - boot.openedAt)
+  const bundle = boot.bundle === undefined ? '' : `, ${boot.blueprint ?? 'bundle'} @ ${shortDigest(boot.bundle)}`
+  const state = boot.outcome === undefined ? `under way for ${took}` : `${boot.outcome} after ${took}`
+  const heading = `boot of ${timeText(boot.openedAt)}${bundle}: ${colors.bold(state)}`
+  const why = [...(boot.reason ? [`reason: ${boot.reason}`] : []), ...(boot.lines ?? []).map((line) => `  ${line}`)]
+  return [heading, await table(['stage', '>at', '>took', '>bytes', 'detail'], rows), ...why].join('\n')
+}
+
+function detailOf({ by, address, file, action, times }: TimelineEntry): string {
+  const often = times === undefined || times < 2 ? undefined : `${times} times`
+  return [by, address, file, action, often].filter((word) => word !== undefined).join(', ')
+}

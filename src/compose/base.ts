@@ -1,0 +1,116 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { BootloomError } from '../config/errors.ts'
+import type { Component, ComponentRef, Entry } from '../repository/component.ts'
+import type { Digest } from '../store/digest.ts'
+import type { Store } from '../store/store.ts'
+import type { DescriptionFile } from './application.ts'
+import { parentsOf, plainDirectory, type SegmentPlan } from './plan.ts'
+
+/** All that is ours on a node stands below here, out of the application's way. */
+export const ownDirectory = '/.bootloom'
+
+const bootDirectory = fileURLToPath(new URL('../../boot/', import.meta.url))
+
+/**
+ * Commands of busybox that the scripts in boot/ use, as links in a directory of their own: whether busybox runs its own
+ * applets without them is up to how it was built.
+ */
+const applets = [
+  ...['awk', 'cat', 'chmod', 'chown', 'cp', 'cut', 'env', 'find', 'grep', 'halt', 'head', 'hostname', 'insmod', 'ip'],
+  ...['kill', 'ln', 'mkdir', 'mkfifo', 'mount', 'mv', 'nc', 'poweroff', 'printf', 'reboot', 'rm', 'setsid', 'sh'],
+  ...['sleep', 'start-stop-daemon', 'sync', 'tail', 'timeout', 'tr', 'udhcpc', 'usleep', 'wc', 'wget'],
+] as const
+
+/** Everything that has no application in it: init, busybox, device nodes, mount points. */
+export async function planBase(busybox: ComponentRef, store: Store): Promise<SegmentPlan> {
+  const component = await store.readJson<Component>(busybox.digest)
+  const program = component.entries.find(({ path, type }) => type === 'file' && /^(\/usr)?\/bin\/busybox$/.test(path))
+  if (program?.digest === undefined) throw incomplete(busybox, '/bin/busybox')
+  const directories = ['dev', 'proc', 'sys', 'run', 'etc'].map((name) => plainDirectory(`/${name}`))
+  const entries: Entry[] = [
+    ...directories,
+    plainDirectory('/tmp', 0o1777),
+    plainDirectory(ownDirectory),
+    plainDirectory(`${ownDirectory}/bin`),
+    plainDirectory(`${ownDirectory}/boot`),
+    device('/dev/console', 0o600, [5, 1]),
+    device('/dev/null', 0o666, [1, 3]),
+    file(`${ownDirectory}/busybox`, program.digest, program.size, 0o755),
+    ...applets.map((name) => link(`${ownDirectory}/bin/${name}`, '../busybox')),
+  ]
+  for (const name of (await readdir(bootDirectory)).sort()) {
+    const content = await readFile(`${bootDirectory}/${name}`)
+    const path = name === 'init' ? '/init' : `${ownDirectory}/boot/${name}`
+    entries.push(file(path, await store.write(content), content.length, 0o755))
+  }
+  return { name: 'base', version: component.version, kind: 'base', mtime: component.mtime, entries }
+}
+
+/** Kernel modules in the order in which init loads them. */
+export async function planDrivers(
+  kernel: Component,
+  modules: readonly { readonly path: string; readonly digest: Digest }[],
+  store: Store,
+): Promise<SegmentPlan> {
+  const directory = `${ownDirectory}/drivers`
+  const entries = await Promise.all(
+    modules.map(async ({ path, digest }, i) => {
+      const name = `${String(i).padStart(3, '0')}-${path.slice(path.lastIndexOf('/') + 1)}`
+      return file(`${directory}/${name}`, digest, (await store.size(digest)) ?? 0, 0o644)
+    }),
+  )
+  return {
+    name: 'drivers',
+    version: kernel.version,
+    kind: 'drivers',
+    mtime: kernel.mtime,
+    entries: [plainDirectory(ownDirectory), plainDirectory(directory), ...entries],
+  }
+}
+
+/** How the application is started, as init reads it. */
+export async function planApplication(files: readonly DescriptionFile[], store: Store): Promise<SegmentPlan> {
+  const directory = `${ownDirectory}/app`
+  const entries = await Promise.all(
+    files.map(async ({ name, content }) => {
+      const bytes = Buffer.from(content)
+      return file(`${directory}/${name}`, await store.write(bytes), bytes.length, 0o600)
+    }),
+  )
+  const parents = [...parentsOf(directory), directory].map((path) => plainDirectory(path))
+  return { name: 'application', version: '', kind: 'application', mtime: 0, entries: [...parents, ...entries] }
+}
+
+const incomplete = (ref: ComponentRef, path: string): BootloomError =>
+  new BootloomError('COMPONENT_INCOMPLETE', `${ref.name} ${ref.version} has no ${path}`, { where: ref.digest })
+
+const file = (path: string, digest: Digest, size: number, mode: number): Entry => ({
+  path,
+  type: 'file',
+  mode,
+  uid: 0,
+  gid: 0,
+  size,
+  digest,
+})
+
+const link = (path: string, target: string): Entry => ({
+  path,
+  type: 'symlink',
+  mode: 0o777,
+  uid: 0,
+  gid: 0,
+  size: 0,
+  target,
+})
+
+const device = (path: string, mode: number, numbers: readonly [number, number]): Entry => ({
+  path,
+  type: 'char',
+  mode,
+  uid: 0,
+  gid: 0,
+  size: 0,
+  device: numbers,
+})

@@ -1,0 +1,180 @@
+import type { Blueprint } from '../blueprint/schema.ts'
+import type { Selection } from '../blueprint/selection.ts'
+import { BootloomError } from '../config/errors.ts'
+import type { Logger } from '../config/log.ts'
+import type { OnProgress } from '../config/progress.ts'
+import type { Component } from '../repository/component.ts'
+import { kernelImage } from '../repository/kernel.ts'
+import type { Stack } from '../repository/stack.ts'
+import { type BundleSummary, putBundle } from '../state/bundles.ts'
+import type { State } from '../state/redis.ts'
+import { canonicalJson, type Digest, digestOf } from '../store/digest.ts'
+import type { Descriptor, Store } from '../store/store.ts'
+import { describeApplication } from './application.ts'
+import { planApplication, planBase, planDrivers } from './base.ts'
+import { bundleCommandLine } from './boot-arguments.ts'
+import { type BundleConfig, type BundleManifest, type Level, mediaTypes } from './bundle-format.ts'
+import { measureFullStack } from './full-stack.ts'
+import { initramfsParts } from './initramfs.ts'
+import { planParts, type SegmentPlan } from './plan.ts'
+import { weaveSegment } from './segment.ts'
+
+interface ComposeRequest {
+  readonly blueprint: Blueprint
+  readonly blueprintDigest: Digest
+  readonly stack: Stack
+  readonly stackDigest: Digest
+  readonly selection: Selection
+  /** The kernel modules that the node needs, in the order in which they are loaded. */
+  readonly modules: readonly { readonly path: string; readonly digest: Digest }[]
+  readonly level: Level
+  /** 1 to 22: what `level` means by the settings. */
+  readonly zstdLevel: number
+  readonly context: { readonly store: Store; readonly state: State; readonly log: Logger }
+  /** The full image for comparison: stored like any bundle, but neither named nor listed. */
+  readonly unlisted?: true
+}
+
+interface Composed {
+  readonly digest: Digest
+  readonly manifest: BundleManifest
+  readonly config: BundleConfig
+  readonly summary: BundleSummary
+  /** Segments that were taken as they were. */
+  readonly reused: number
+  /** Names of the segments that were woven. */
+  readonly woven: readonly string[]
+  readonly seconds: number
+}
+
+/**
+ * Weaves a selection into a bundle: an OCI manifest over the kernel and one segment a component. What was woven before
+ * from the same files is taken again; the same request gives the same digest on any server. The manifest is written
+ * last, so a bundle that can be seen is whole.
+ */
+export async function compose(request: ComposeRequest, progress: OnProgress, signal?: AbortSignal): Promise<Composed> {
+  const { blueprint, stack, selection, level, context } = request
+  const { store } = context
+  const started = performance.now()
+  const kernel = await store.readJson<Component>(stack.kernel.digest)
+  const image = kernelImage(kernel)
+  const plans = await orderedPlans(request, kernel)
+  const woven: string[] = []
+  const segments: BundleConfig['segments'][number][] = []
+  for (const [index, plan] of plans.entries()) {
+    signal?.throwIfAborted()
+    progress({ step: 'weave', detail: plan.name, fraction: index / plans.length })
+    const segment = await weaveSegment(plan, request.zstdLevel, context)
+    if (segment.woven) woven.push(plan.name)
+    segments.push(segment.summary)
+  }
+  const config: BundleConfig = {
+    blueprint: blueprint.name,
+    level,
+    cmdline: bundleCommandLine(blueprint.kernel.cmdline),
+    inputs: {
+      blueprint: request.blueprintDigest,
+      stack: request.stackDigest,
+      profile: selection.profile,
+      selection: digestOf(canonicalJson(selection)),
+    },
+    fileCount: countFiles(plans),
+    kernel: { release: kernel.name, version: kernel.version },
+    segments,
+    fullStack: await measureFullStack(stack, store),
+  }
+  const manifest = await manifestOf(config, image, store)
+  const digest = await store.writeJson(manifest)
+  const composed = { digest, manifest, config, reused: plans.length - woven.length, woven }
+  const summary = await announce(request, composed)
+  const seconds = (performance.now() - started) / 1000
+  context.log.info({ event: 'bundle-composed', blueprint: blueprint.name, level, bundle: digest, woven, seconds })
+  progress({ step: 'weave', fraction: 1 })
+  return { ...composed, summary, seconds }
+}
+
+/**
+ * Base, drivers, packages (the largest first: a package's size hardly changes from version to version), configuration,
+ * how the application starts, then trees, which change most.
+ */
+async function orderedPlans(request: ComposeRequest, kernel: Component): Promise<SegmentPlan[]> {
+  const { stack, selection, modules, blueprint, context } = request
+  const { store } = context
+  const parts = await planParts(selection, store)
+  const own = parts.flatMap(({ entries }) => entries).find(({ path }) => /^\/(init|\.bootloom)(\/|$)/.test(path))
+  if (own) {
+    throw new BootloomError('SELECTION_CONFLICT', `${own.path} is where Bootloom's own files stand`, {
+      where: own.path,
+    })
+  }
+  const bytes = ({ entries }: SegmentPlan) => entries.reduce((sum, { size }) => sum + size, 0)
+  const packages = parts
+    .filter(({ kind }) => kind !== 'configuration' && kind !== 'tree')
+    .sort((a, b) => bytes(b) - bytes(a) || (a.name < b.name ? -1 : 1))
+  return [
+    await planBase(stack.busybox, store),
+    await planDrivers(kernel, modules, store),
+    ...packages,
+    ...parts.filter(({ kind }) => kind === 'configuration'),
+    await planApplication(describeApplication(blueprint, await passwdOf(parts, store)), store),
+    ...parts.filter(({ kind }) => kind === 'tree'),
+  ]
+}
+
+async function passwdOf(parts: readonly SegmentPlan[], store: Store): Promise<string> {
+  const file = parts.flatMap(({ entries }) => entries).find(({ path }) => path === '/etc/passwd')
+  return file?.digest === undefined ? '' : (await store.read(file.digest)).toString('utf8')
+}
+
+/** As boot/init counts them: every path once, without directories and without /dev, where devtmpfs comes over it. */
+function countFiles(plans: readonly SegmentPlan[]): number {
+  const paths = new Set<string>()
+  for (const { entries } of plans) {
+    for (const { path, type } of entries) if (type !== 'dir' && !path.startsWith('/dev/')) paths.add(path)
+  }
+  return paths.size
+}
+
+async function manifestOf(config: BundleConfig, image: { digest: Digest; size: number }, store: Store) {
+  const title = (text: string) => ({ annotations: { 'org.opencontainers.image.title': text } })
+  const bytes = Buffer.from(canonicalJson(config))
+  const layers: Descriptor[] = [
+    { mediaType: mediaTypes.kernel, digest: image.digest, size: image.size, ...title(`vmlinuz-${config.kernel.release}`) },
+    ...config.segments.map(({ name, digest, size }) => ({
+      mediaType: mediaTypes.segment,
+      digest,
+      size,
+      ...title(`${name}.cpio.zst`),
+    })),
+  ]
+  return {
+    schemaVersion: 2,
+    mediaType: mediaTypes.manifest,
+    artifactType: mediaTypes.bundle,
+    config: { mediaType: mediaTypes.config, digest: await store.write(bytes), size: bytes.length },
+    layers,
+  } as const
+}
+
+/** Lists the bundle and names it BLUEPRINT.LEVEL in the store, a tag that any registry takes. */
+async function announce(
+  { blueprint, level, context, unlisted }: ComposeRequest,
+  { digest, manifest, config }: Pick<Composed, 'digest' | 'manifest' | 'config'>,
+): Promise<BundleSummary> {
+  const summary: BundleSummary = {
+    digest,
+    blueprint: blueprint.name,
+    level,
+    files: config.fileCount,
+    kernelBytes: manifest.layers[0]!.size,
+    initramfsBytes: initramfsParts(manifest).size,
+    rawBytes: config.segments.reduce((sum, { raw }) => sum + raw, 0),
+    fullStackBytes: config.fullStack.bytes,
+    createdAt: Date.now(),
+  }
+  if (unlisted) return summary
+  const size = Buffer.byteLength(canonicalJson(manifest))
+  const { mediaType, artifactType } = manifest
+  await context.store.tag(`${blueprint.name}.${level}`, { mediaType, artifactType, digest, size })
+  return putBundle(context.state.redis, summary)
+}

@@ -1,0 +1,20 @@
+import type { Descriptor } from '../store/store.ts'
+import { type BundleManifest, mediaTypes } from './bundle-format.ts'
+
+export interface InitramfsPart {
+  readonly descriptor: Descriptor
+  /** Where it begins in the initramfs, in bytes; a multiple of 4. */
+  readonly offset: number
+}
+
+/** A bundle's initramfs as the concatenation of its segments, in the order in which the kernel unpacks them. */
+export function initramfsParts(manifest: BundleManifest): { readonly parts: InitramfsPart[]; readonly size: number } {
+  const parts: InitramfsPart[] = []
+  let size = 0
+  for (const descriptor of manifest.layers) {
+    if (descriptor.mediaType !== mediaTypes.segment) continue
+    parts.push({ descriptor, offset: size })
+    size += descriptor.size
+  }
+  return { parts, size }
+}

@@ -1,0 +1,28 @@
+#!/usr/bin/perl
+# Opens UDP sockets that are bound to one interface each, then becomes the command given, which inherits them:
+#
+#   bind.pl eth1:67 eth1:4011 -- node src/main.ts serve
+#
+# BOOTLOOM_SOCKETS tells the command which descriptor is which: "eth1:67=3 eth1:4011=4". Node can neither set
+# SO_BINDTODEVICE nor be given a socket any other way; perl-base is on every Debian.
+use strict;
+use warnings;
+use Socket;
+
+my $SO_BINDTODEVICE = 25;
+$^F = 1000;    # Descriptors up to here stay open across exec.
+
+my (@named, @kept);
+while (@ARGV and (my $name = shift @ARGV) ne '--') {
+    my ($interface, $port) = $name =~ /^([^\s\/:]{1,15}):(\d{1,5})$/ or die "bind: $name is not INTERFACE:PORT\n";
+    socket(my $socket, PF_INET, SOCK_DGRAM, 0) or die "bind: socket: $!\n";
+    setsockopt($socket, SOL_SOCKET, SO_REUSEADDR, 1) or die "bind: SO_REUSEADDR: $!\n";
+    setsockopt($socket, SOL_SOCKET, SO_BROADCAST, 1) or die "bind: SO_BROADCAST: $!\n";
+    setsockopt($socket, SOL_SOCKET, $SO_BINDTODEVICE, $interface) or die "bind: interface $interface: $!\n";
+    bind($socket, sockaddr_in($port, INADDR_ANY)) or die "bind: $name: $!\n";
+    push @kept, $socket;
+    push @named, "$name=" . fileno($socket);
+}
+die "bind: no command\n" unless @ARGV;
+$ENV{BOOTLOOM_SOCKETS} = join ' ', @named;
+exec { $ARGV[0] } @ARGV or die "bind: $ARGV[0]: $!\n";

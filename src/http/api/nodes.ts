@@ -1,0 +1,93 @@
+import type { FastifyInstance } from 'fastify'
+import { z } from 'zod'
+import { BootloomError } from '../../config/errors.ts'
+import { Assignments } from '../../fleet/assignment.ts'
+import { parseMac } from '../../fleet/mac.ts'
+import { timeline } from '../../fleet/timeline.ts'
+import { bootsOf } from '../../state/boots.ts'
+import { addEvent } from '../../state/events.ts'
+import { getNode, getSighting, listNodes, listSightings, removeNode, updateNode } from '../../state/nodes.ts'
+import type { ApiContext } from '../api-server.ts'
+import { assignmentBody, assignmentFrom } from './assignment.ts'
+import { parseRequest } from './body.ts'
+
+const nodeBody = z.strictObject({
+  ...assignmentBody,
+  hostname: z
+    .string()
+    .regex(
+      /^(?!.{64})[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/,
+      'must be a host name',
+    )
+    .optional(),
+  groups: z
+    .array(z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'must be lower-case letters, digits and dashes'))
+    .max(32)
+    .optional(),
+})
+
+interface OfNode {
+  readonly Params: { readonly mac: string }
+}
+
+export function nodeRoutes(app: FastifyInstance, { state: { redis }, settings, log }: ApiContext): void {
+  const assignments = new Assignments(redis, settings.unknown, log)
+
+  /** Nodes that the admin named, and machines that were merely seen. */
+  app.get('/v1/nodes', async () => {
+    const [nodes, sightings] = await Promise.all([listNodes(redis), listSightings(redis)])
+    const known = new Map(nodes.map((node) => [node.mac, node]))
+    const macs = [...new Set([...known.keys(), ...sightings.keys()])].sort()
+    return macs.map((mac) => ({ mac, groups: [], ...known.get(mac), ...sightings.get(mac) }))
+  })
+
+  app.get<OfNode>('/v1/nodes/:mac', async ({ params }) => {
+    const mac = parseMac(params.mac)
+    const [node, seen, boots] = await Promise.all([getNode(redis, mac), getSighting(redis, mac), bootsOf(redis, mac)])
+    if (!node && !seen && boots.length === 0) throw unknown(mac)
+    const { hostname: _hostname, ...answer } = await assignments.resolve(mac)
+    return {
+      node: { mac, groups: [], ...node, ...seen },
+      assignment: 'blueprint' in answer ? assigned(answer) : null,
+      answer,
+      boots: boots.map((boot) => ({
+        ...boot,
+        ...(boot.outcome ? { closedAt: boot.updatedAt } : {}),
+        stages: timeline(boot),
+      })),
+    }
+  })
+
+  /** Sets what the body names and leaves the rest as it is. */
+  app.put<OfNode>('/v1/nodes/:mac', async ({ params, body }) => {
+    const mac = parseMac(params.mac)
+    const { hostname, groups, ...asked } = parseRequest(nodeBody, body)
+    const present = await getNode(redis, mac)
+    const assignment = await assignmentFrom(redis, asked, present?.assignment)
+    const node = await updateNode(redis, mac, (current) => ({
+      groups: [],
+      ...current,
+      mac,
+      ...(assignment === undefined ? {} : { assignment }),
+      ...(hostname === undefined ? {} : { hostname }),
+      ...(groups === undefined ? {} : { groups }),
+    }))
+    await addEvent(redis, { event: 'node-set', ...node })
+    return node
+  })
+
+  app.delete<OfNode>('/v1/nodes/:mac', async ({ params }) => {
+    const mac = parseMac(params.mac)
+    if (!(await removeNode(redis, mac))) throw unknown(mac)
+    await addEvent(redis, { event: 'node-unset', mac })
+    return { mac, forgotten: true }
+  })
+}
+
+/** A pinned bundle is told by its digest, anything else by the channel that is followed. */
+function assigned(answer: { blueprint: string; channel?: string; bundle?: string; via: string }) {
+  const { blueprint, channel, bundle, via } = answer
+  return channel === undefined ? { blueprint, bundle, via } : { blueprint, channel, via }
+}
+
+const unknown = (mac: string) => new BootloomError('NODE_UNKNOWN', `${mac} was never assigned or seen`, { where: mac })

@@ -1,0 +1,56 @@
+import { join } from 'node:path'
+import { type Context, openContext } from '../change/context.ts'
+import { TreeWatch } from '../change/watch.ts'
+import { Workshop } from '../change/workshop.ts'
+import type { Logger } from '../config/log.ts'
+import type { Settings } from '../config/settings.ts'
+import { blueprintRoutes } from './api/blueprints.ts'
+import { bundleRoutes } from './api/bundles.ts'
+import { repositoryRoutes } from './api/repository.ts'
+import { buildApi, listenApi } from './api-server.ts'
+
+interface ControlOptions {
+  /** Watch the trees of applied blueprints, and weave what changes. A single command does not. */
+  readonly watching?: boolean
+}
+
+/** The admins' side: the API on the state directory's socket, the workshop behind it, and the watch over trees. */
+export async function startControl(
+  settings: Settings,
+  log: Logger,
+  { watching = false }: ControlOptions = {},
+): Promise<{ close(): Promise<void> }> {
+  const context = await openContext(settings, log)
+  try {
+    return await serve(context, watching)
+  } catch (error) {
+    await context.close()
+    throw error
+  }
+}
+
+async function serve(context: Context, watching: boolean): Promise<{ close(): Promise<void> }> {
+  const { settings, log } = context
+  const workshop = new Workshop(settings, log)
+  const watch = watching ? new TreeWatch(context, workshop) : undefined
+  const onApplied = async () => watch?.sync()
+  const app = await buildApi({
+    ...context,
+    routes: [
+      (scope) => blueprintRoutes(scope, context, workshop, onApplied),
+      (scope) => bundleRoutes(scope, context),
+      (scope) => repositoryRoutes(scope, context, workshop),
+    ],
+  })
+  const api = await listenApi(app, join(settings.state, 'api.sock'), settings.api.loopbackPort)
+  await watch?.sync()
+  log.info({ event: 'api-listening', socket: api.socket })
+  return {
+    async close() {
+      watch?.close()
+      await api.close()
+      await workshop.close()
+      await context.close()
+    },
+  }
+}

@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto'
+import { BootloomError } from '../config/errors.ts'
+import type { Digest } from '../store/digest.ts'
+import type { Store } from '../store/store.ts'
+
+/**
+ * Blobs held in memory once for all readers, checked against their digest when they are loaded; the longest unused ones
+ * go when the limit is reached. Hashing goes along with reading, a chunk at a time, so the loop never stands still.
+ */
+export class HotBlobs {
+  readonly #store: Store
+  readonly #limit: number
+  readonly #blobs = new Map<Digest, { readonly size: number; readonly bytes: Promise<Buffer> }>()
+  #held = 0
+
+  /** `limit` in bytes. */
+  constructor(store: Store, limit: number) {
+    this.#store = store
+    this.#limit = limit
+  }
+
+  /** The blob, or undefined when it is so large that it would push out the others: stream it from the disk then. */
+  async get(digest: Digest, size: number): Promise<Buffer | undefined> {
+    if (size > this.#limit / 2) return undefined
+    const known = this.#blobs.get(digest)
+    const blob = known ?? { size, bytes: this.#load(digest, size) }
+    this.#blobs.delete(digest)
+    this.#blobs.set(digest, blob)
+    if (!known) {
+      this.#held += size
+      this.#evict()
+      blob.bytes.catch(() => this.#drop(digest))
+    }
+    return blob.bytes
+  }
+
+  #drop(digest: Digest): void {
+    const blob = this.#blobs.get(digest)
+    if (blob && this.#blobs.delete(digest)) this.#held -= blob.size
+  }
+
+  #evict(): void {
+    for (const digest of this.#blobs.keys()) {
+      if (this.#held <= this.#limit) return
+      this.#drop(digest)
+    }
+  }
+
+  async #load(digest: Digest, size: number): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafeSlow(size)
+    const hash = createHash('sha256')
+    let filled = 0
+    for await (const chunk of this.#store.stream(digest) as AsyncIterable<Buffer>) {
+      if (filled + chunk.length > size) break
+      chunk.copy(bytes, filled)
+      hash.update(chunk)
+      filled += chunk.length
+    }
+    if (filled === size && `sha256:${hash.digest('hex')}` === digest) return bytes
+    throw new BootloomError('BLOB_CORRUPT', `the blob ${digest} does not match its name`, {
+      where: this.#store.path(digest),
+    })
+  }
+}

@@ -1,0 +1,51 @@
+import prettyBytes from 'pretty-bytes'
+import { asBootloomError } from '../config/errors.ts'
+import { fillTemplate, screenText, type Templates } from './template.ts'
+
+/** Seconds that a node waits before it asks again. */
+const retry = '10'
+
+interface BootScript {
+  /** `http://ADDRESS:PORT` of this server on the boot network. */
+  readonly server: string
+  readonly mac: string
+  readonly blueprint: string
+  readonly bundle: string
+  readonly boot: string
+  readonly cmdline: string
+  readonly kernelBytes: number
+  readonly initramfsBytes: number
+}
+
+/** What /boot.ipxe says: ask /ipxe with your MAC. */
+export const chainScript = (templates: Templates, server: string): string =>
+  fillTemplate(templates.chain, { server, retry })
+
+/** Kernel, bundle and overlay; `initrd=` names them for UEFI, where the kernel's stub loads them itself. */
+export function bootScript(templates: Templates, script: BootScript): string {
+  const { kernelBytes, initramfsBytes, ...values } = script
+  const sizes = { kernelSize: prettyBytes(kernelBytes), initramfsSize: prettyBytes(initramfsBytes) }
+  return fillTemplate(templates.boot, { ...values, ...sizes, retry })
+}
+
+export const unassignedScript = (templates: Templates, server: string, mac: string): string =>
+  fillTemplate(templates.unassigned, { server, mac, retry })
+
+export const notReadyScript = (
+  templates: Templates,
+  values: { server: string; mac: string; blueprint: string; channel: string },
+): string => fillTemplate(templates['not-ready'], { ...values, retry })
+
+export const localScript = (templates: Templates, mac: string): string => fillTemplate(templates.local, { mac })
+
+/** Shows any error on the node's screen, then begins again. Never fails. */
+export function errorScript(templates: Templates, server: string, error: unknown): string {
+  const { code, message, hint } = asBootloomError(error)
+  return fillTemplate(templates.error, {
+    server,
+    code,
+    message: screenText(message),
+    hint: screenText(hint),
+    retry,
+  })
+}

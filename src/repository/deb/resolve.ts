@@ -1,0 +1,142 @@
+import { BootloomError } from '../../config/errors.ts'
+import type { OnProgress } from '../../config/progress.ts'
+import type { Digest } from '../../store/digest.ts'
+import type { RepositoryContext } from '../context.ts'
+import type { DebRequest } from '../request.ts'
+import { type AptRoot, openAptRoot, outputOf, updateLists } from './apt.ts'
+import { parseStanzas } from './control.ts'
+import { fetchDebs } from './fetch.ts'
+import { aptSources } from './sources.ts'
+
+/** One package at one version, its .deb in the store. */
+export interface ResolvedPackage {
+  readonly name: string
+  readonly version: string
+  readonly architecture: string
+  /** Of the .deb file: what the signed index of the suite says it is. */
+  readonly deb: Digest
+}
+
+export interface Resolution {
+  /** All that gets installed: essential packages, apt, those asked for, and what they depend on; sorted by name. */
+  readonly packages: readonly ResolvedPackage[]
+  readonly kernel: ResolvedPackage
+  readonly busybox: ResolvedPackage
+}
+
+/** Asks the suites for exact versions and brings every .deb into the store. */
+export async function resolveDebs(
+  request: DebRequest,
+  flavour: 'cloud' | 'generic',
+  context: RepositoryContext,
+  progress: OnProgress,
+  signal?: AbortSignal,
+): Promise<Resolution> {
+  const root = await openAptRoot(context.directory, await aptSources(request))
+  progress({ step: 'resolve', detail: `reading the lists of ${request.suite}` })
+  await updateLists(root, signal)
+  progress({ step: 'resolve', detail: request.packages.join(' ') })
+  const packages = await showPackages(root, await simulate(root, request, signal), signal)
+  const kernel = await kernelPackage(root, flavour, request, signal)
+  const busybox = await candidate(root, 'busybox-static', request, signal)
+  await fetchDebs(root, [...packages, kernel, busybox], context.store, progress, signal)
+  return { packages, kernel, busybox }
+}
+
+/** What apt would install into an empty root, as NAME=VERSION. `?essential` is what mmdebstrap itself begins with. */
+async function simulate(root: AptRoot, request: DebRequest, signal?: AbortSignal): Promise<string[]> {
+  const words = ['install', '-q', '--simulate', '--assume-yes', '--no-install-recommends', '--', '?essential', 'apt']
+  let output: string
+  try {
+    output = await root.apt('apt-get', [...words, ...request.packages], { signal })
+  } catch (error) {
+    throw asPackageError(error, request)
+  }
+  const found = [...output.matchAll(/^Inst (\S+) \((\S+) /gm)].map(([, name, version]) => [name!, version!] as const)
+  const names = new Set(found.map(([name]) => name))
+  // apt reads `name-` as a wish to remove, and `.` or `+` as a pattern where no package has that very name.
+  for (const wanted of request.packages) {
+    const name = wanted.replace(/=.*/, '')
+    if (!names.has(name)) throw unknown(name, request)
+  }
+  return found.map(([name, version]) => `${name}=${version}`)
+}
+
+function asPackageError(error: unknown, request: DebRequest): unknown {
+  if (!(error instanceof BootloomError) || error.code !== 'COMMAND_FAILED') return error
+  const lines = outputOf(error)
+  const output = lines.join('\n')
+  const missing =
+    output.match(/Unable to locate package (\S+)/) ??
+    output.match(/Version '[^']*' for '([^']*)' was not found/) ??
+    output.match(/Package '([^']*)' has no installation candidate/) ??
+    output.match(/Couldn't find any package by (?:glob|regex) '([^']*)'/)
+  if (missing) return unknown(missing[1]!, request, error)
+  return new BootloomError('PACKAGE_UNRESOLVABLE', `${request.packages.join(', ')} cannot be installed together`, {
+    where: request.suite,
+    details: lines.filter((line) => /^ |^E:/.test(line)).slice(-20),
+    cause: error,
+  })
+}
+
+function unknown(name: string, request: DebRequest, cause?: unknown): BootloomError {
+  const wanted = request.packages.find((word) => word === name || word.startsWith(`${name}=`)) ?? name
+  const suites = [request.suite, ...(request.updates ? ['updates'] : []), ...(request.security ? ['security'] : [])]
+  return new BootloomError('PACKAGE_UNKNOWN', `${suites.join(' + ')} has no package ${wanted}`, {
+    where: wanted,
+    ...(cause === undefined ? {} : { cause }),
+  })
+}
+
+async function showPackages(root: AptRoot, words: readonly string[], signal?: AbortSignal): Promise<ResolvedPackage[]> {
+  const stanzas = parseStanzas(await root.apt('apt-cache', ['show', ...words], { signal }))
+  const packages = new Map<string, ResolvedPackage>()
+  for (const fields of stanzas) {
+    const name = fields.get('package')!
+    const sha256 = fields.get('sha256')
+    if (packages.has(name) || !sha256 || !/^[0-9a-f]{64}$/.test(sha256)) continue
+    packages.set(name, {
+      name,
+      version: fields.get('version')!,
+      architecture: fields.get('architecture')!,
+      deb: `sha256:${sha256}`,
+    })
+  }
+  if (packages.size !== words.length) {
+    const missing = words.filter((word) => !packages.has(word.replace(/=.*/, '')))
+    throw new BootloomError('MIRROR_UNREACHABLE', `the suite's index does not describe ${missing.join(', ')}`)
+  }
+  return [...packages.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+async function candidate(root: AptRoot, name: string, request: DebRequest, signal?: AbortSignal) {
+  try {
+    return (await showPackages(root, [await candidateVersion(root, name, signal)], signal))[0]!
+  } catch (error) {
+    throw asPackageErrorOr(error, name, request)
+  }
+}
+
+async function candidateVersion(root: AptRoot, name: string, signal?: AbortSignal): Promise<string> {
+  const output = await root.apt('apt-cache', ['show', '--no-all-versions', name], { signal })
+  return `${name}=${parseStanzas(output)[0]?.get('version')}`
+}
+
+function asPackageErrorOr(error: unknown, name: string, request: DebRequest): unknown {
+  return error instanceof BootloomError && error.code === 'COMMAND_FAILED' ? unknown(name, request, error) : error
+}
+
+/** The kernel that the flavour's meta package depends on; nothing of what a kernel package itself depends on. */
+async function kernelPackage(root: AptRoot, flavour: 'cloud' | 'generic', request: DebRequest, signal?: AbortSignal) {
+  const meta = flavour === 'cloud' ? 'linux-image-cloud-amd64' : 'linux-image-amd64'
+  try {
+    const output = await root.apt('apt-cache', ['show', '--no-all-versions', meta], { signal })
+    const depends = parseStanzas(output)[0]?.get('depends')
+    const image = depends?.match(/(linux-image-[0-9]\S*)\s*(?:\(= (\S+)\))?/)
+    if (!image) throw unknown(meta, request)
+    const word = image[2] ? `${image[1]}=${image[2]}` : await candidateVersion(root, image[1]!, signal)
+    return (await showPackages(root, [word], signal))[0]!
+  } catch (error) {
+    throw asPackageErrorOr(error, meta, request)
+  }
+}

@@ -1,0 +1,67 @@
+import { z } from 'zod'
+import type { Digest } from '../store/digest.ts'
+import { keys } from './keys.ts'
+import { parseRecord, updateRecord } from './record.ts'
+import type { Redis } from './redis.ts'
+
+const digest = z
+  .string()
+  .regex(/^sha256:[0-9a-f]{64}$/)
+  .transform((text) => text as Digest)
+
+const recordSchema = z.object({
+  name: z.string(),
+  /** The text as it was applied. */
+  yaml: z.string(),
+  /** Where relative paths in it count from. */
+  directory: z.string(),
+  /** Of the blob that holds the blueprint, parsed and canonical. */
+  digest,
+  stackDigest: digest.optional(),
+  profileDigest: digest.optional(),
+  selectionDigest: digest.optional(),
+  /** Why the last work on it failed; absent when it went well. */
+  error: z
+    .object({
+      code: z.string(),
+      message: z.string(),
+      where: z.string().optional(),
+      details: z.array(z.string()).optional(),
+      hint: z.string(),
+    })
+    .optional(),
+  /** Milliseconds since 1970. */
+  updatedAt: z.number(),
+})
+
+/** A blueprint that was applied, and how far the work on it has come. */
+export type BlueprintRecord = z.infer<typeof recordSchema>
+
+export async function getBlueprint(redis: Redis, name: string): Promise<BlueprintRecord | undefined> {
+  const json = await redis.hget(keys.blueprints(), name)
+  return json === null ? undefined : parseRecord(recordSchema, json, `blueprint ${name}`)
+}
+
+export async function listBlueprints(redis: Redis): Promise<BlueprintRecord[]> {
+  const all = await redis.hgetall(keys.blueprints())
+  return Object.entries(all)
+    .map(([name, json]) => parseRecord(recordSchema, json, `blueprint ${name}`))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+export function blueprintNames(redis: Redis): Promise<string[]> {
+  return redis.hkeys(keys.blueprints())
+}
+
+/** Writes the record by what it holds now; `change` may be called more than once, so it must only compute. */
+export function updateBlueprint(
+  redis: Redis,
+  name: string,
+  change: (current: BlueprintRecord | undefined) => BlueprintRecord,
+): Promise<BlueprintRecord> {
+  return updateRecord(redis, keys.blueprints(), name, recordSchema, change)
+}
+
+export async function removeBlueprint(redis: Redis, name: string): Promise<boolean> {
+  return (await redis.hdel(keys.blueprints(), name)) === 1
+}

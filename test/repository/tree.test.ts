@@ -1,0 +1,104 @@
+import { execFileSync } from 'node:child_process'
+import { chmod, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { treeComponent } from '../../src/repository/tree.ts'
+import { watchTree } from '../../src/repository/watch.ts'
+import { digestOf } from '../../src/store/digest.ts'
+import { Store } from '../../src/store/store.ts'
+
+let directory: string
+let store: Store
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'bootloom-tree-'))
+  store = await Store.open(join(directory, 'store'))
+  await mkdir(join(directory, 'site', 'img'), { recursive: true })
+  await writeFile(join(directory, 'site', 'index.html'), 'Welcome')
+})
+afterEach(() => rm(directory, { recursive: true }))
+
+const read = (path = join(directory, 'site')) => treeComponent({ path, at: '/var/www/html', owner: '33:33' }, store)
+
+test('a tree is what stands in the directory, at its place on the node, owned as the blueprint says', async () => {
+  await chmod(join(directory, 'site', 'index.html'), 0o640)
+  await symlink('../../../etc/passwd', join(directory, 'site', 'img', 'out'))
+  const { entries, kind, name } = await read()
+  expect([kind, name]).toEqual(['tree', '/var/www/html'])
+  const owner = { uid: 33, gid: 33 }
+  const at = '/var/www/html'
+  expect(entries.slice(1)).toEqual([
+    { path: `${at}/img`, type: 'dir', mode: 0o755, size: 0, ...owner },
+    { path: `${at}/img/out`, type: 'symlink', mode: 0o777, size: 0, target: '../../../etc/passwd', ...owner },
+    { path: `${at}/index.html`, type: 'file', mode: 0o640, size: 7, digest: digestOf('Welcome'), ...owner },
+  ])
+})
+
+test('the same contents are the same component, wherever they stand and however old; other contents have another time', async () => {
+  const first = await read()
+  await mkdir(join(directory, 'copy', 'img'), { recursive: true })
+  await writeFile(join(directory, 'copy', 'index.html'), 'Welcome')
+  await utimes(join(directory, 'copy', 'index.html'), 1, 1)
+  expect(await read(join(directory, 'copy'))).toEqual(first)
+  // Apache's ETag is size and time: a page changed without changing its length must not keep both.
+  await writeFile(join(directory, 'site', 'index.html'), 'welcome')
+  const second = await read()
+  expect(second.version).not.toBe(first.version)
+  expect(second.mtime).not.toBe(first.mtime)
+})
+
+test('a change is seen even when length and modification time are put back', async () => {
+  const file = join(directory, 'site', 'index.html')
+  await utimes(file, 5, 5)
+  await sleep(60)
+  await read()
+  await writeFile(file, 'WELCOME')
+  await utimes(file, 5, 5)
+  expect((await read()).entries.at(-1)?.digest).toBe(digestOf('WELCOME'))
+})
+
+test('a thousand unchanged files are read again in milliseconds', async () => {
+  for (let n = 0; n < 1000; n++) await writeFile(join(directory, 'site', 'img', `${n}`), `${n % 50}`)
+  await sleep(60)
+  await read()
+  const started = performance.now()
+  await read()
+  expect(performance.now() - started).toBeLessThan(500)
+})
+
+test('sockets and devices, a file in its place, and a missing directory are refused with the path', async () => {
+  execFileSync('mkfifo', [join(directory, 'site', 'pipe')])
+  await expect(read()).rejects.toMatchObject({ code: 'TREE_UNREADABLE', where: join(directory, 'site', 'pipe') })
+  await expect(read(join(directory, 'site', 'index.html'))).rejects.toMatchObject({ code: 'TREE_UNREADABLE' })
+  await expect(read(join(directory, 'nowhere'))).rejects.toMatchObject({ code: 'TREE_UNREADABLE' })
+})
+
+test('a file that grows without end is refused instead of carried half', async () => {
+  const file = join(directory, 'site', 'log')
+  await writeFile(file, 'x')
+  let running = true
+  const writing = (async () => {
+    for (let n = 0; running; n++) await writeFile(file, 'x'.repeat(200_000 + n))
+  })()
+  await expect(read()).rejects.toMatchObject({ code: 'TREE_UNSTABLE', where: file })
+  running = false
+  await writing
+})
+
+test('a burst of changes is told once, when it is over, and none after the watch has ended', async () => {
+  const ended = new AbortController()
+  let settled = 0
+  await watchTree(join(directory, 'site'), () => settled++, ended.signal)
+  for (let n = 0; n < 5; n++) {
+    await writeFile(join(directory, 'site', 'img', `${n}`), 'x')
+    await sleep(30)
+  }
+  expect(settled).toBe(0)
+  await sleep(400)
+  expect(settled).toBe(1)
+  ended.abort()
+  await writeFile(join(directory, 'site', 'late'), 'x')
+  await sleep(300)
+  expect(settled).toBe(1)
+})
