@@ -37,6 +37,20 @@ answer_holds() {
   return 1
 }
 
+# Whether anything listens on a TCP port, without starting a process: asking twenty times a second must not take from
+# the application what it needs to start (proc(5): the local address ends in the port, 0A is LISTEN).
+listens() {
+  local port table slot here there state rest
+  port=$(printf ':%04X' "$1")
+  for table in /proc/net/tcp /proc/net/tcp6; do
+    [ -r $table ] || continue
+    while read -r slot here there state rest; do
+      case $here,$state in *"$port,0A") return 0 ;; esac
+    done <$table
+  done
+  return 1
+}
+
 http_done() {
   local version status rest
   read -r version status rest <"$run/answer"
@@ -50,11 +64,12 @@ tcp_done() {
 # probe_http PORT STATUS
 probe_http() {
   wanted=$2
-  converse "$1" http_done
+  listens "$1" && converse "$1" http_done
 }
 
 # probe_tcp PORT: where no text is expected, being connected is enough.
 probe_tcp() {
+  listens "$1" || return 1
   if [ -f $own/app/probe.send ] || [ -f $own/app/probe.expect ]; then
     converse "$1" tcp_done && return
   fi

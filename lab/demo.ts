@@ -1,4 +1,5 @@
 import prettyBytes from 'pretty-bytes'
+import type { ComposeReport, ObserveReport } from '../src/change/report.ts'
 import { BootloomError } from '../src/config/errors.ts'
 import { ApiClient } from '../src/http/api-client.ts'
 import { layOut } from './blueprint.ts'
@@ -29,14 +30,6 @@ interface Outcome {
   readonly bytes: { readonly kernel: number; readonly initramfs: number; readonly fullStack: number }
   /** `boot` is from power-on to the page. */
   readonly seconds: { readonly observe: number; readonly compose: number; readonly boot: number }
-}
-
-interface Composed {
-  readonly digest: string
-  readonly totals: { readonly files: number; readonly size: number; readonly kernel: number }
-  readonly fullStack: { readonly files: number; readonly bytes: number }
-  readonly reused: number
-  readonly woven: number
 }
 
 const blueprint = 'apache'
@@ -84,18 +77,18 @@ async function play(place: Place, options: DemoOptions, telling: Telling, signal
     (site) => (site === undefined ? 'done' : `its site is ${site}`),
   )
   await job('Fetch its packages and kernel', '/v1/repo/update', { blueprint }, () => 'up to date')
-  const observed = await job(
+  const observed = await job<ObserveReport>(
     'Watch Apache run',
     `/v1/blueprints/${blueprint}/observe`,
     {},
-    () => 'every file that it touches is known',
+    ({ paths }) => `it touched ${paths} paths`,
   )
-  const composed = await job<Composed>(
+  const composed = await job<ComposeReport>(
     'Weave a bundle of them',
     `/v1/blueprints/${blueprint}/compose`,
     {},
     ({ totals, woven, reused }) =>
-      `${totals.files} files, ${prettyBytes(totals.size)}; ${woven} segments woven, ${reused} reused`,
+      `${totals.files} files, ${prettyBytes(totals.size)}; ${woven.length} segments woven, ${reused} reused`,
   )
   await telling.step(`Assign it to node ${mac}`, () => api.request('PUT', `/v1/nodes/${mac}`, { blueprint }))
 
@@ -132,7 +125,7 @@ const rounded = (milliseconds: number) => Math.round(milliseconds / 10) / 100
 
 /** The node may already have been given a later bundle of the same files, more thoroughly compressed: then what was sent. */
 function sizesOf(
-  composed: Composed,
+  composed: ComposeReport,
   bundle: string | undefined,
   stages: readonly BootStage[],
 ): { kernel: number; initramfs: number } {
@@ -142,10 +135,9 @@ function sizesOf(
   return { kernel: sent('kernel') ?? kernel, initramfs: sent('initramfs') ?? size }
 }
 
-function stageLine({ stage, at, address, bytes, detail }: BootStage, poweredOn: number): string {
+function stageLine({ stage, at, bytes, detail = '' }: BootStage, poweredOn: number): string {
   const size = bytes === undefined ? '' : prettyBytes(bytes)
-  const words = [address, detail].filter((word) => word !== undefined).join(' ')
-  return `  ${seconds(at - poweredOn).padStart(7)}  ${stage.padEnd(10)} ${size.padStart(8)}  ${words}`.trimEnd()
+  return `  ${seconds(at - poweredOn).padStart(7)}  ${stage.padEnd(10)} ${size.padStart(8)}  ${detail}`.trimEnd()
 }
 
 function summary({ node, bytes, files, seconds }: Outcome, page: string, fullFiles: number): string {

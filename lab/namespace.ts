@@ -39,7 +39,7 @@ export async function createNamespace(namespace: string): Promise<void> {
   await run(file, args).catch(() => {})
 }
 
-export const tapOf = (index: number): string => `tap${index}`
+const tapOf = (index: number): string => `tap${index}`
 
 /** A fresh tap on the bridge; one that a node left behind is replaced. */
 export async function createTap(namespace: string, index: number): Promise<string> {

@@ -7,7 +7,7 @@ export interface Place {
   readonly directory: string
 }
 
-export const defaultName = 'bootloom-lab'
+const defaultName = 'bootloom-lab'
 
 /** The lab's own network: what stands on its bridge. */
 export const network = {

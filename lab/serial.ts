@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { BootloomError } from '../src/config/errors.ts'
 
 /** Firmware draws on the serial console with escape sequences and carriage returns; people and patterns want text. */
-export const plainText = (raw: string): string => raw.replace(/\x1b\[[0-9;?=]*[A-Za-z]/g, '').replace(/[\r\b]+/g, '')
+const plainText = (raw: string): string => raw.replace(/\x1b\[[0-9;?=]*[A-Za-z]/g, '').replace(/[\r\b]+/g, '')
 
 /** The log of a node's serial console, read while QEMU writes it. */
 export class SerialLog {

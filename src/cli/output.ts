@@ -35,8 +35,9 @@ export function remark(command: Command, text: string): void {
 
 type Cell = string | number
 
-/** Columns under headings. Columns whose heading begins with `>` are set to the right. */
+/** Columns under headings; nothing without rows. Columns whose heading begins with `>` are set to the right. */
 export async function table(headings: readonly string[], rows: readonly (readonly Cell[])[]): Promise<string> {
+  if (rows.length === 0) return ''
   const { default: Table } = await import('cli-table3')
   const bare = ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right']
   const inner = ['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid']

@@ -3,7 +3,7 @@
 #
 #   bind.pl eth1:67 eth1:4011 -- node src/main.ts serve
 #
-# BOOTLOOM_SOCKETS tells the command which descriptor is which: "eth1:67=3 eth1:4011=4". Node can neither set
+# INHERITED_SOCKETS tells the command which descriptor is which: "eth1:67=3 eth1:4011=4". Node can neither set
 # SO_BINDTODEVICE nor be given a socket any other way; perl-base is on every Debian.
 use strict;
 use warnings;
@@ -24,5 +24,5 @@ while (@ARGV and (my $name = shift @ARGV) ne '--') {
     push @named, "$name=" . fileno($socket);
 }
 die "bind: no command\n" unless @ARGV;
-$ENV{BOOTLOOM_SOCKETS} = join ' ', @named;
+$ENV{INHERITED_SOCKETS} = join ' ', @named;
 exec { $ARGV[0] } @ARGV or die "bind: $ARGV[0]: $!\n";

@@ -32,7 +32,7 @@ function tell(server: BootServer, file: string, options: Parameters<typeof write
 
 /** Where boot programs are to be had over HTTP. */
 const programUrl = (server: BootServer, program: string) =>
-  `http://${server.address}:${server.httpPort}/boot/${program}`
+  `http://${server.address}:${server.httpPort}/program/${program}`
 
 /** Sub-option 176 = 1 ends iPXE's wait of 3 s for a ProxyDHCP server. */
 const noProxyDhcp = Buffer.of(176, 1, 1)

@@ -10,7 +10,7 @@ export interface InterfacePort {
 }
 
 const binder = fileURLToPath(new URL('./bind.pl', import.meta.url))
-const variable = 'BOOTLOOM_SOCKETS'
+const variable = 'INHERITED_SOCKETS'
 
 const nameOf = ({ interface: name, port }: InterfacePort) => `${name}:${port}`
 

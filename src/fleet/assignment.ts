@@ -45,8 +45,8 @@ if not assignment then return { json or '', '', '', '' } end
 local bundle = assignment.bundle or redis.call('HGET', ARGV[3] .. assignment.blueprint, assignment.channel)
 return { json or '', via, cjson.encode(assignment), bundle or '' }`
 
-/** Known nodes boot on their last answer when Redis does not answer a look-up within this many milliseconds. */
-const patience = 1000
+/** Known nodes boot on their last answer when Redis does not answer within this many milliseconds; less once it failed. */
+const patience = { first: 1000, afterwards: 100 }
 const maxRemembered = 20_000
 
 /** Answers what a MAC is to boot, with one look-up in Redis, or from memory while Redis is away. */
@@ -70,7 +70,8 @@ export class Assignments {
   async resolve(mac: string): Promise<BootAnswer> {
     const remembered = this.#remembered.get(mac)
     try {
-      const answer = await (remembered ? this.#within(this.#ask(mac), patience) : this.#ask(mac))
+      const limit = this.#fromMemory > 0 ? patience.afterwards : patience.first
+      const answer = await (remembered ? this.#within(this.#ask(mac), limit) : this.#ask(mac))
       this.#remember(mac, answer)
       if (this.#fromMemory > 0) this.#log.warn({ event: 'assignments-recovered', answeredFromMemory: this.#fromMemory })
       this.#fromMemory = 0

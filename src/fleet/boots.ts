@@ -82,7 +82,7 @@ export class Boots {
   script(
     mac: string,
     action: 'boot' | 'unassigned' | 'local' | 'not-ready' | 'error',
-    assigned: { readonly blueprint?: string; readonly bundle?: string } = {},
+    { detail, ...assigned }: { readonly blueprint?: string; readonly bundle?: string; readonly detail?: string } = {},
     identity: Identity = {},
   ): Boot {
     const found = this.#current.get(mac)
@@ -91,7 +91,10 @@ export class Boots {
       this.#journal.event({ event: 'node-unassigned', mac, boot: boot.id })
     }
     this.#journal.sighting(mac, identity)
-    return this.#append({ ...boot, ...assigned }, { stage: 'script', action })
+    return this.#append(
+      { ...boot, ...assigned },
+      { stage: 'script', action, ...(detail === undefined ? {} : { detail }) },
+    )
   }
 
   /** The node's boot under way, when it is the one named; BOOT_NOT_CURRENT otherwise. */
@@ -177,6 +180,6 @@ export class Boots {
 const has = (boot: Boot, name: Stage['stage']): boolean => boot.stages.some(({ stage }) => stage === name)
 
 function repeats(last: Stage | undefined, next: StageDetails): boolean {
-  const same = ['stage', 'by', 'address', 'file', 'action'] as const
+  const same = ['stage', 'by', 'address', 'file', 'action', 'detail'] as const
   return last !== undefined && same.every((field) => last[field] === next[field])
 }

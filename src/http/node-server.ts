@@ -80,10 +80,14 @@ export async function startNodeServer(options: NodeServerOptions): Promise<NodeS
 }
 
 /** Boot programs for UEFI HTTP Boot, which is told a URL by DHCP. */
-function programRoutes(app: FastifyInstance, { programs }: NodeContext): void {
+function programRoutes(app: FastifyInstance, { programs, boots }: NodeContext): void {
   app.get<{ Params: { name: string } }>('/program/:name', (request, reply) => {
-    const program = programs.get(request.params.name)
-    if (!program) throw new BootloomError('ROUTE_UNKNOWN', `there is no boot program '${request.params.name}'`)
+    const { name } = request.params
+    const program = programs.get(name)
+    if (!program) throw new BootloomError('ROUTE_UNKNOWN', `there is no boot program '${name}'`)
+    // Firmware says no MAC here; it asks from the address that it was just given.
+    const mac = request.method === 'HEAD' ? undefined : boots.macAt(request.ip)
+    if (mac) boots.record(mac, { stage: 'program', file: name, bytes: program.length })
     return reply.type('application/efi').send(program)
   })
 }

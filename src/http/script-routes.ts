@@ -24,6 +24,11 @@ export function scriptRoutes(app: FastifyInstance, context: NodeContext): void {
   app.setErrorHandler((error, request, reply) => {
     const typed = requestError(error)
     log.error({ event: 'script-failed', url: request.url.slice(0, 200), code: typed.code, reason: typed.message })
+    try {
+      boots.script(macOf(request), 'error', { detail: typed.code })
+    } catch {
+      // It did not say who it is: no timeline is its own.
+    }
     return script(reply.header('x-bootloom-error', typed.code), errorScript(templates, server(), typed))
   })
 

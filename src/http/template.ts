@@ -3,7 +3,7 @@ import { BootloomError } from '../config/errors.ts'
 
 const names = ['chain', 'boot', 'unassigned', 'not-ready', 'local', 'error'] as const
 
-export type TemplateName = (typeof names)[number]
+type TemplateName = (typeof names)[number]
 
 export type Templates = Readonly<Record<TemplateName, string>>
 

@@ -61,7 +61,3 @@ export function updateBlueprint(
 ): Promise<BlueprintRecord> {
   return updateRecord(redis, keys.blueprints(), name, recordSchema, change)
 }
-
-export async function removeBlueprint(redis: Redis, name: string): Promise<boolean> {
-  return (await redis.hdel(keys.blueprints(), name)) === 1
-}

@@ -4,7 +4,7 @@ import { parseRecord } from './record.ts'
 import type { Redis } from './redis.ts'
 
 /** What can happen in a boot, in the order in which it usually does. */
-export const stageNames = [
+const stageNames = [
   'discover',
   'offer',
   'request',
@@ -22,8 +22,6 @@ export const stageNames = [
   'ready',
   'failed',
 ] as const
-
-export type StageName = (typeof stageNames)[number]
 
 const stageSchema = z.object({
   stage: z.enum(stageNames),
@@ -99,10 +97,6 @@ export async function putBoots(redis: Redis, boots: readonly Boot[]): Promise<vo
     multi.eval(index, 2, of, keys.recentBoots(), id, updatedAt, expiry, keptPerNode, oldest, keys.boot(''))
   }
   for (const [error] of (await multi.exec()) ?? []) if (error) throw error
-}
-
-export async function getBoot(redis: Redis, id: string): Promise<Boot | undefined> {
-  return (await getAll(redis, [id]))[0]
 }
 
 /** Newest first. */

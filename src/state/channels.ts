@@ -19,7 +19,7 @@ const moveSchema = z.object({
 })
 
 /** One move of a channel: the pointer before, the pointer after. */
-export type ChannelMove = z.infer<typeof moveSchema>
+type ChannelMove = z.infer<typeof moveSchema>
 
 interface Channel {
   readonly digest: Digest

@@ -43,10 +43,11 @@ interface Wish {
   readonly touched?: readonly string[]
   readonly created?: readonly string[]
   readonly rules?: string
+  readonly tree?: string
 }
 
 async function selectFrom(components: readonly Component[], wish: Wish = {}): Promise<Selection> {
-  const text = `name: x\nstack: [ { deb: { packages: [app] } } ]\nstart: { command: [/none] }\nprobe: { tcp: 1 }\n`
+  const text = `name: x\nstack: [ ${wish.tree ?? '{ deb: { packages: [app] } }'} ]\nstart: { command: [/none] }\nprobe: { tcp: 1 }\n`
   const blueprint = parseBlueprint(text + (wish.blueprint ?? ''), '/srv/x.yaml')
   const refs = components.map(({ kind, name, version }) => ({ kind, name, version, digest: digestOf(name) }))
   const paths = [
@@ -183,6 +184,12 @@ files: [ { path: /etc/motd, content: hello, mode: "0600", owner: "5:6" } ]
       { kind: 'deb', name: 'app', version: '1', files: 2, bytes: 2, paths: ['/opt/x/2', '/opt/y'] },
     ])
     expect(fullStackSize([app, site])).toEqual({ files: 5, bytes: 5 })
+  })
+
+  it('keeps of a tree to be trimmed only what was observed', async () => {
+    const site = await component('tree', 'site', [dir('/srv'), file('/srv/a', 'a'), file('/srv/b', 'b')])
+    const tree = '{ tree: { path: ., at: /srv, trim: true } }'
+    expect(listed(await selectFrom([site], { tree, touched: ['/srv/b'] }))).toEqual(['site:/srv/b observed'])
   })
 
   it('applies rules until none adds anything, and says which', async () => {

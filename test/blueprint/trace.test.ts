@@ -54,7 +54,9 @@ describe('Touched', () => {
   it('names entries by where they really are, with the links walked', () => {
     const touched = new Touched(world)
     touched.named({ ...open, path: '/bin/sh' })
-    touched.named({ ...open, path: '/bin/../etc/./a' })
+    // Through the link, .. is the parent of where it leads.
+    touched.named({ ...open, path: '/bin/../bin/./sh' })
+    touched.named({ ...open, path: '/bin/../../etc/a' })
     expect(touched.paths()).toEqual([
       { path: '/bin', how: ['symlink'] },
       { path: '/etc/a', how: ['open'] },

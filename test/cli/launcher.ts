@@ -3,8 +3,10 @@ import { execa } from 'execa'
 
 const root = join(import.meta.dirname, '..', '..')
 
+export const launcher = join(root, 'src/bootloom.sh')
+
 /** What a person's shell would have: nothing of ours. */
-const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/nonexistent', NO_COLOR: '1' }
+export const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/nonexistent', NO_COLOR: '1' }
 
 interface Outcome {
   readonly exitCode: number
@@ -17,7 +19,7 @@ export async function bootloom(
   words: readonly string[],
   options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>>; readonly launcher?: string } = {},
 ): Promise<Outcome> {
-  const { exitCode, stdout, stderr } = await execa(options.launcher ?? join(root, 'src/bootloom.sh'), words, {
+  const { exitCode, stdout, stderr } = await execa(options.launcher ?? launcher, words, {
     reject: false,
     extendEnv: false,
     env: { ...environment, ...options.env },

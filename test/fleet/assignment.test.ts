@@ -73,7 +73,7 @@ test('an unknown MAC gets what the settings say', async () => {
   })
 })
 
-test('with Redis killed a known node still gets its answer and an unknown one an error, within a second or so', async () => {
+test('with Redis hanging a known node still gets its answer, and an unknown one an error', async () => {
   const place = await mkdtemp(join(tmpdir(), 'fleet-'))
   const doomed = await openState({ directory: place }, silent)
   try {
@@ -83,7 +83,7 @@ test('with Redis killed a known node still gets its answer and an unknown one an
     const assignments = new Assignments(doomed.redis, { action: 'reject' }, silent)
     const before = await assignments.resolve(mac)
     const pid = Number(/process_id:(\d+)/.exec(await doomed.redis.info('server'))![1])
-    // Frozen, not ended: an ended one is started anew, and a connection that hangs is the harder case.
+    // An ended one is started anew at once, and a connection that hangs is the harder case.
     process.kill(pid, 'SIGSTOP')
     try {
       const began = Date.now()

@@ -3,8 +3,9 @@ import { request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseRange } from '../../src/http/range.ts'
+import { bootsOf } from '../../src/state/boots.ts'
 import { type Digest, digestOf } from '../../src/store/digest.ts'
-import { type Fixture, initramfs, kernel, pattern, putBundle, segments, startFixture } from './fixture.ts'
+import { type Fixture, initramfs, kernel, mac, pattern, putBundle, segments, startFixture } from './fixture.ts'
 
 let fixture: Fixture
 let bundle: Digest
@@ -131,7 +132,12 @@ test('a slow reader holds no more than its slice, and the others are served mean
 })
 
 test('boot programs come by name, and nothing else does', async () => {
+  fixture.boots.discover(mac, 'firmware')
+  fixture.boots.record(mac, { stage: 'ack', by: 'firmware', address: '127.0.0.1' })
   expect(await (await fixture.get('/program/snponly.efi')).text()).toBe('MZ a boot program')
+  await fixture.boots.flush()
+  const [boot] = await bootsOf(fixture.state.redis, mac)
+  expect(boot?.stages.at(-1)).toMatchObject({ stage: 'program', file: 'snponly.efi', bytes: 17 })
   expect((await fixture.get('/program/..%2f..%2fetc%2fpasswd')).status).toBe(404)
 })
 

@@ -96,3 +96,10 @@ test('a bundle with a missing part gives a script that shows the error', async (
   expect(answer.status).toBe(200)
   expect(await answer.text()).toContain('echo BUNDLE_BROKEN')
 })
+
+test('with Redis killed a known node still gets its script', async () => {
+  expect(await scriptAt(`/ipxe?mac=${mac}`)).toContain('kernel --name')
+  const pid = Number(/process_id:(\d+)/.exec(await fixture.state.redis.info('server'))![1])
+  process.kill(pid, 'SIGKILL')
+  expect(await scriptAt(`/ipxe?mac=${mac}`)).toContain('kernel --name')
+})

@@ -45,7 +45,10 @@ test('two servers on one Redis give many clients at once as many addresses', asy
   const wide: Pool = { ...pool, range: [at(10), at(209)] }
   const ask = async (n: number) => {
     const who = client(n % 256, `mac:${n}`)
-    const [here, there] = await Promise.all([leases.offer(wide, who, undefined, 60), other.offer(wide, who, undefined, 60)])
+    const [here, there] = await Promise.all([
+      leases.offer(wide, who, undefined, 60),
+      other.offer(wide, who, undefined, 60),
+    ])
     expect(there).toBe(here)
     return here
   }
@@ -77,14 +80,18 @@ test('an offer that nobody took up is given to the next client, when nothing els
 })
 
 test('the address whose lease ended longest ago is the first to change hands', async () => {
-  for (const [n, last] of [[1, 13], [2, 10], [3, 12]] as const) {
+  for (const [n, last] of [
+    [1, 13],
+    [2, 10],
+    [3, 12],
+  ] as const) {
     await leases.commit(pool, client(n), at(last), 0.001)
     await sleep(5)
   }
   expect(await offer(client(9))).toBe(at(13))
 })
 
-test('another client\'s address is not committed, and an own one is renewed', async () => {
+test("another client's address is not committed, and an own one is renewed", async () => {
   const address = (await offer(client(1)))!
   expect(await leases.commit(pool, client(2), address, 60)).toBe(false)
   expect(await leases.commit(pool, client(1), address, 60)).toBe(true)

@@ -1,0 +1,42 @@
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A root directory in which busybox's web server can run: a few programs, an account, a site, a link or two. */
+export async function smallRoot(): Promise<string> {
+  const root = await mkdtemp(join(tmpdir(), 'bootloom-root-'))
+  for (const path of ['usr/bin', 'etc', 'srv', 'run', 'tmp', 'var']) await mkdir(join(root, path), { recursive: true })
+  await copyFile('/bin/busybox', join(root, 'usr/bin/busybox'))
+  await chmod(join(root, 'usr/bin/busybox'), 0o755)
+  for (const name of ['sh', 'httpd', 'mkdir', 'cat', 'sleep', 'test', 'id', 'env'])
+    await symlink('busybox', join(root, 'usr/bin', name))
+  await symlink('usr/bin', join(root, 'bin'))
+  await symlink('../run', join(root, 'var/run'))
+  await writeFile(join(root, 'etc/passwd'), 'root:x:0:0::/:/bin/sh\nweb:x:990:991::/srv:/bin/sh\n')
+  await writeFile(join(root, 'etc/group'), 'root:x:0:\nweb:x:991:\nextra:x:992:web\n')
+  await writeFile(join(root, 'srv/index.html'), 'small and real')
+  await writeFile(join(root, 'srv/unused.html'), 'never asked for')
+  await writeFile(join(root, 'srv/seen-by-command.html'), 'read by a command of the workload')
+  await writeFile(join(root, 'usr/bin/start'), startScript, { mode: 0o755 })
+  return root
+}
+
+/** Makes a file with a stable name and one with its process id, then becomes the web server. */
+const startScript = `#!/bin/sh
+mkdir -p /var/run/app/sub
+echo ready >/run/app/state
+echo ready >/run/app/pid-$$
+cat /etc/absent 2>/dev/null
+exec httpd -f -p 8099 -h /srv
+`
+
+/** Processes whose command line names the directory, and mounts of ours over it: what a run could leave behind. */
+export async function leftovers(root: string): Promise<string[]> {
+  const found: string[] = []
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const line = await readFile(join('/proc', pid, 'cmdline'), 'utf8').catch(() => '')
+    if (line.includes(root) && Number(pid) !== process.pid) found.push(line.replaceAll('\0', ' ').slice(0, 60))
+  }
+  const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n')
+  return [...found, ...mounts.filter((line) => line.includes(root))]
+}
