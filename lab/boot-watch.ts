@@ -26,9 +26,9 @@ interface WatchOptions {
   readonly since: number
   /** Milliseconds. */
   readonly timeout: number
-  readonly signal: AbortSignal
+  readonly signal?: AbortSignal
   /** Each stage once, as it becomes known. */
-  readonly onStage: (stage: BootStage) => void
+  readonly onStage?: (stage: BootStage) => void
 }
 
 /**
@@ -40,13 +40,13 @@ export async function watchBoot(api: ApiClient, node: LabNode, options: WatchOpt
   const deadline = Date.now() + options.timeout
   const told = new Set<string>()
   for (;;) {
-    options.signal.throwIfAborted()
+    options.signal?.throwIfAborted()
     const { boots } = await api.request<{ boots: readonly WatchedBoot[] }>('GET', `/v1/nodes/${mac}`)
     const boot = boots[0]
     const stages = (boot?.stages ?? []).filter(({ at }) => at >= options.since)
     for (const stage of stages) {
       const name = `${boot?.id} ${stage.stage} ${stage.at}`
-      if (!told.has(name)) options.onStage(stage)
+      if (!told.has(name)) options.onStage?.(stage)
       told.add(name)
     }
     if (boot && stages.length > 0 && boot.outcome === 'ready') return boot
@@ -65,7 +65,7 @@ export async function watchBoot(api: ApiClient, node: LabNode, options: WatchOpt
       const message = `node ${mac} is not ready after ${options.timeout / 1000} s`
       throw new BootloomError('LAB_TIMEOUT', message, { where: node.serial.path, details: lastOf(node) })
     }
-    await sleep(250, undefined, { signal: options.signal })
+    await sleep(250, undefined, options.signal ? { signal: options.signal } : {})
   }
 }
 

@@ -139,7 +139,12 @@ async function manifestOf(config: BundleConfig, image: { digest: Digest; size: n
   const title = (text: string) => ({ annotations: { 'org.opencontainers.image.title': text } })
   const bytes = Buffer.from(canonicalJson(config))
   const layers: Descriptor[] = [
-    { mediaType: mediaTypes.kernel, digest: image.digest, size: image.size, ...title(`vmlinuz-${config.kernel.release}`) },
+    {
+      mediaType: mediaTypes.kernel,
+      digest: image.digest,
+      size: image.size,
+      ...title(`vmlinuz-${config.kernel.release}`),
+    },
     ...config.segments.map(({ name, digest, size }) => ({
       mediaType: mediaTypes.segment,
       digest,

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { BootloomError } from '../config/errors.ts'
+import { asBootloomError, BootloomError } from '../config/errors.ts'
 import type { OnProgress } from '../config/progress.ts'
 import { recordComponent } from '../state/components.ts'
 import { canonicalJson, type Digest } from '../store/digest.ts'
@@ -15,7 +15,7 @@ import type { DebRequest, SourceRequest, StackRequest, TreeRequest } from './req
 import type { Stack } from './stack.ts'
 import { treeComponent } from './tree.ts'
 
-export interface Change {
+interface Change {
   readonly name: string
   /** Versions; undefined where it came new or is gone. */
   readonly from?: string
@@ -36,6 +36,19 @@ export interface StackUpdate {
  * step keeps what it finished: killed or out of disk, the next call goes on from there.
  */
 export async function updateStack(
+  request: StackRequest,
+  context: RepositoryContext,
+  progress: OnProgress,
+  signal?: AbortSignal,
+): Promise<StackUpdate> {
+  try {
+    return await update(request, context, progress, signal)
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException | null)?.code === 'ENOSPC' ? asBootloomError(error) : error
+  }
+}
+
+async function update(
   request: StackRequest,
   context: RepositoryContext,
   progress: OnProgress,

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 /** A root directory in which busybox's web server can run: a few programs, an account, a site, a link or two. */
 export async function smallRoot(): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'bootloom-root-'))
+  await chmod(root, 0o755)
   for (const path of ['usr/bin', 'etc', 'srv', 'run', 'tmp', 'var']) await mkdir(join(root, path), { recursive: true })
   await copyFile('/bin/busybox', join(root, 'usr/bin/busybox'))
   await chmod(join(root, 'usr/bin/busybox'), 0o755)
@@ -27,7 +28,7 @@ mkdir -p /var/run/app/sub
 echo ready >/run/app/state
 echo ready >/run/app/pid-$$
 cat /etc/absent 2>/dev/null
-exec httpd -f -p 8099 -h /srv
+exec /usr/bin/httpd -f -p 8099 -h /srv
 `
 
 /** Processes whose command line names the directory, and mounts of ours over it: what a run could leave behind. */

@@ -89,7 +89,7 @@ afterEach(() => {
   sink.reports.length = 0
   for (const { process, console } of machines.splice(0)) {
     process.kill('SIGKILL')
-    if (globalThis.process.env['CONSOLE']) globalThis.console.info(console())
+    if (globalThis.process.env.CONSOLE) globalThis.console.info(console())
   }
 })
 

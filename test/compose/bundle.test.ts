@@ -167,7 +167,7 @@ test('the end marker counts every file that the node will have', async () => {
   expect(renderOverlay(request).equals(overlay)).toBe(true)
   expect(overlay.length % 4).toBe(0)
   const end = overlay.lastIndexOf(Buffer.from([0x28, 0xb5, 0x2f, 0xfd]))
-  const members = [...parts.map(({ offset, descriptor }) => bytes.subarray(offset, offset + descriptor.size))]
+  const members: Buffer[] = parts.map(({ offset, descriptor }) => bytes.subarray(offset, offset + descriptor.size))
   members.push(overlay.subarray(0, end), overlay.subarray(end))
   const records = members.flatMap((member) => readCpio(zstdDecompressSync(member)))
   const files = new Set(records.filter(({ mode }) => (mode & 0o170000) !== 0o040000).map(({ path }) => path))

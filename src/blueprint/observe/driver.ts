@@ -1,7 +1,8 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { ExecaError, execa } from 'execa'
+import { execa } from 'execa'
 import { BootloomError } from '../../config/errors.ts'
 import { checkCommand, type NetworkProbe, type Outcome } from '../exchange.ts'
 import type { Probe } from '../schema.ts'
@@ -46,16 +47,20 @@ export class Driver {
   async #run(step: Extract<Probe, { command: unknown }>, timeout: number): Promise<Outcome> {
     const [file, ...words] = [
       ...this.#stage.enter(),
+      // Inside the namespace, so that what the command started ends with it.
+      ...['timeout', '--signal=KILL', String(timeout / 1000)],
       ...asAccount(this.#launch, `${this.#stage.inside}/view`),
       ...step.command,
     ]
-    try {
-      const done = await execa(file!, words, { timeout, reject: false, stdin: 'ignore', all: true, maxBuffer: 1 << 24 })
-      if (done.timedOut) return { ok: false, detail: `did not end within ${timeout} ms` }
-      return checkCommand(step, done.exitCode, String(done.all))
-    } catch (error) {
-      if (error instanceof ExecaError) return { ok: false, detail: error.shortMessage }
-      throw error
+    const begun = performance.now()
+    const done = await Promise.race([
+      execa(file!, words, { reject: false, stdin: 'ignore', all: true, maxBuffer: 1 << 24 }),
+      // A child that left for a session of its own may hold the output open until the namespaces end.
+      sleep(timeout + 500, undefined, { ref: false }),
+    ])
+    if (done === undefined || performance.now() - begun >= timeout) {
+      return { ok: false, detail: `did not end within ${timeout} ms` }
     }
+    return checkCommand(step, done.exitCode, String(done.all))
   }
 }

@@ -22,7 +22,7 @@ export interface Observation {
 }
 
 /** What differs between two runs, and so is no part of the profile. */
-export interface ObservationRecord {
+interface ObservationRecord {
   /** Seconds that each part took. */
   readonly seconds: Readonly<Record<'copy' | 'start' | 'workload' | 'stop' | 'read' | 'total', number>>
   readonly methods: Profile['methods']
@@ -59,6 +59,8 @@ export async function observe(input: ObserveInput, progress: OnProgress, signal?
   progress({ step: 'copy', detail: 'the full stack into memory' })
   const stage = await Stage.open(input.root, blueprint.name, signal)
   let driver: Driver | undefined
+  const abort = () => driver?.end()
+  signal?.addEventListener('abort', abort, { once: true })
   try {
     const root = join(stage.directory, 'root')
     for (const tree of input.trees) await placeTree(root, tree, input.store)
@@ -68,7 +70,7 @@ export async function observe(input: ObserveInput, progress: OnProgress, signal?
     const launch = await launchOf(blueprint, root)
     await writeFile(join(stage.directory, 'launch'), launchScript(launch, stage.inside))
     driver = new Driver(stage, launch)
-    const run = new Run(stage, driver, blueprint, { ...defaults, ...input.deadlines }, progress)
+    const run = new Run(stage, driver, blueprint, { ...defaults, ...input.deadlines }, progress, signal)
     clock.lap('copy')
 
     progress({ step: 'start', detail: blueprint.start.command.join(' ') })
@@ -97,6 +99,7 @@ export async function observe(input: ObserveInput, progress: OnProgress, signal?
     signal?.throwIfAborted()
     throw error
   } finally {
+    signal?.removeEventListener('abort', abort)
     driver?.end()
     await stage.end()
   }

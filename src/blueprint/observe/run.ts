@@ -31,8 +31,17 @@ export class Run {
   readonly #blueprint: Blueprint
   readonly #deadlines: Deadlines
   readonly #progress: OnProgress
+  readonly #signal: AbortSignal | undefined
 
-  constructor(stage: Stage, driver: Driver, blueprint: Blueprint, deadlines: Deadlines, progress: OnProgress) {
+  constructor(
+    stage: Stage,
+    driver: Driver,
+    blueprint: Blueprint,
+    deadlines: Deadlines,
+    progress: OnProgress,
+    signal?: AbortSignal,
+  ) {
+    this.#signal = signal
     this.#stage = stage
     this.#driver = driver
     this.#blueprint = blueprint
@@ -101,7 +110,7 @@ export class Run {
 
   async #take(step: WorkloadStep): Promise<Outcome> {
     if ('wait' in step) {
-      await sleep(step.wait * 1000)
+      await sleep(step.wait * 1000, undefined, { ...(this.#signal && { signal: this.#signal }) })
       return { ok: true, detail: 'waited' }
     }
     if ('reload' in step) {

@@ -20,6 +20,7 @@ export class Stage {
   readonly #child: ChildProcessWithoutNullStreams
   readonly #answers: AsyncIterator<string>
   readonly #ended: Promise<void>
+  #gone = false
   #complaints = ''
 
   private constructor(child: ChildProcessWithoutNullStreams, lines: Interface, root: string) {
@@ -29,6 +30,9 @@ export class Stage {
     this.inside = root
     this.directory = `/proc/${child.pid}/root${root}`
     this.#ended = new Promise((resolve) => child.once('close', () => resolve()))
+    child.once('exit', () => {
+      this.#gone = true
+    })
     child.stderr.on('data', (chunk: Buffer) => {
       this.#complaints = (this.#complaints + chunk.toString('utf8')).slice(-8192)
     })
@@ -87,6 +91,7 @@ export class Stage {
 
   /** The main process's exit status, once it has ended. */
   async exit(): Promise<number | undefined> {
+    if (this.#gone) throw this.#broken()
     const text = await readFile(join(this.directory, 'exit'), 'utf8').catch(() => undefined)
     return text === undefined ? undefined : Number(text)
   }
@@ -117,12 +122,16 @@ export class Stage {
     const { value, done } = await this.#answers.next()
     if (!done) return value
     await this.#ended
+    throw this.#broken()
+  }
+
+  #broken(): BootloomError {
     if (/No space left on device/.test(this.#complaints)) {
-      throw new BootloomError('DISK_FULL', 'the stack does not fit into memory for the watched run', {
+      return new BootloomError('DISK_FULL', 'the stack does not fit into memory for the watched run', {
         hint: 'Free memory on this machine: a watched run needs the size of the whole stack.',
       })
     }
-    throw new BootloomError('COMMAND_FAILED', 'the namespaces of the watched run ended early', {
+    return new BootloomError('COMMAND_FAILED', 'the namespaces of the watched run ended early', {
       where: this.inside,
       details: lastLines(this.#complaints),
       hint: 'Watching needs root, and a kernel that lets it make namespaces: `bootloom doctor` checks both.',

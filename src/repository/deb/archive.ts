@@ -66,7 +66,7 @@ const aliases: readonly (readonly [string, string])[] = [
 ]
 
 /** A path as a package ships it → the path in the installed root. */
-export function canonicalPath(path: string): string {
+function canonicalPath(path: string): string {
   for (const [alias, real] of aliases) {
     if (path === alias || path.startsWith(`${alias}/`)) return real + path.slice(alias.length)
   }

@@ -147,6 +147,8 @@ function asInstallError(error: unknown, streamed: readonly string[]): unknown {
 
 /** What mmdebstrap's output says went wrong. */
 export function describeFailure(lines: readonly string[]): { code: ErrorCode; message: string; details: string[] } {
+  const full = lines.findIndex((line) => /No space left on device/.test(line))
+  if (full !== -1) return { code: 'DISK_FULL', message: 'the disk is full', details: lines.slice(full, full + 1) }
   const at = lines.findIndex((line) => /dpkg: error processing (package|archive) /.test(line))
   if (at === -1) {
     const corrupt = lines.some((line) => /Hash Sum mismatch|unexpected size/.test(line))

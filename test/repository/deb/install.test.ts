@@ -22,6 +22,14 @@ test('a failing maintainer script is told by its package and the last it said', 
   })
 })
 
+test('a disk that fills up while installing is told as that, not as a fault of the package', () => {
+  const output = [
+    'dpkg: error processing archive /var/cache/apt/archives/perl.deb (--install):',
+    ' cannot copy extracted data for ./usr/bin/perl: failed to write (No space left on device)',
+  ]
+  expect(describeFailure(output).code).toBe('DISK_FULL')
+})
+
 test('a damaged blob is told as what it is', () => {
   const output = ['Err:1 copy:/repository ./ hello 2.10', '  Hash Sum mismatch', 'E: Failed to fetch']
   expect(describeFailure(output).code).toBe('BLOB_CORRUPT')

@@ -1,0 +1,69 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { applyBlueprint } from '../../src/change/applied.ts'
+import { type Context, openContext } from '../../src/change/context.ts'
+import { composeBlueprint, observeBlueprint, refreshBlueprint } from '../../src/change/weave.ts'
+import { silent } from '../../src/config/log.ts'
+import { settingsSchema } from '../../src/config/settings.ts'
+import { keys } from '../../src/state/keys.ts'
+import { layOut } from '../blueprint.ts'
+import { paths, placeOf } from '../place.ts'
+import { becomeRoot } from '../root.ts'
+import { atMost, median, report, timesLess } from './report.ts'
+
+/** One file of the site changes: the work until the new bundle is on the channel, against weaving all of it. */
+const rounds = Number(process.argv[2] ?? 7)
+
+await becomeRoot()
+const place = placeOf({ name: 'bootloom-bench' })
+const context = await openContext(settingsSchema.parse({ state: paths.state(place) }), silent)
+try {
+  await measure(context)
+} finally {
+  await context.close()
+}
+
+async function measure(context: Context): Promise<void> {
+  let told = ''
+  const progress = ({ step }: { step: string }) => {
+    if (step !== told) console.error(`  ${step}`)
+    told = step
+  }
+  const work = { context, progress, signal: new AbortController().signal }
+  const reason = 'benchmark'
+  const { yaml, directory, site } = await layOut(place, 'apache')
+  await applyBlueprint(context, { yaml, directory })
+  await observeBlueprint('apache', work)
+  await composeBlueprint('apache', { reason }, work)
+
+  const page = join(site!, 'index.html')
+  const original = await readFile(page, 'utf8')
+  let edits = 0
+  const edit = () => writeFile(page, original.replace('</body>', `<!-- ${Date.now()} ${edits++} --></body>`))
+  const change = { fast: [] as number[], thorough: [] as number[] }
+  const whole = { fast: [] as number[], thorough: [] as number[] }
+  try {
+    for (let round = 0; round < rounds; round++) {
+      await edit()
+      change.fast.push(await seconds(() => refreshBlueprint('apache', work)))
+      change.thorough.push((await composeBlueprint('apache', { reason }, work)).seconds)
+      await context.state.redis.del(keys.segments())
+      whole.fast.push(await seconds(() => composeBlueprint('apache', { level: 'fast', reason }, work)))
+      whole.thorough.push((await composeBlueprint('apache', { reason }, work)).seconds)
+    }
+  } finally {
+    await writeFile(page, original)
+  }
+  const of = `median of ${rounds}`
+  report('regenerate', [
+    atMost(`one file changed → new bundle on the channel, ${of}`, 's', median(change.fast), 0.5),
+    timesLess(`the same against the whole bundle, fast, ${of}`, 's', median(change.fast), median(whole.fast), 20),
+    timesLess(`weaving it, thorough, ${of}`, 's', median(change.thorough), median(whole.thorough), 20),
+  ])
+}
+
+async function seconds(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now()
+  await work()
+  return (performance.now() - began) / 1000
+}

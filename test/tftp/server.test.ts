@@ -1,0 +1,243 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { silent } from '../../src/config/log.ts'
+import type { TftpPacket } from '../../src/tftp/packet.ts'
+import { startTftp, type TftpEvent, type TftpServer } from '../../src/tftp/server.ts'
+import { RawClient } from './raw-client.ts'
+
+const content = new Map<string, Buffer>([
+  ['empty', Buffer.alloc(0)],
+  ['one-block', randomBytes(512)],
+  ['odd', randomBytes(1300)],
+  ['program', randomBytes(200_000)],
+  // More blocks than 16 bits can number.
+  ['long', randomBytes(8 * 70_000 + 3)],
+])
+const asked: string[] = []
+let events: TftpEvent[] = []
+let server: TftpServer
+let client: RawClient
+
+beforeAll(async () => {
+  server = await startTftp({
+    address: '127.0.0.1',
+    port: 0,
+    log: silent,
+    onEvent: (event) => events.push(event),
+    async files(name) {
+      asked.push(name)
+      const bytes = content.get(name)
+      return bytes && { bytes }
+    },
+  })
+})
+afterAll(() => server.close())
+beforeEach(async () => {
+  events = []
+  client = await RawClient.open(server.port)
+})
+afterEach(() => client.close())
+
+const blocks = (packets: readonly TftpPacket[]) =>
+  packets.map((packet) => (packet.op === 'data' ? packet.block : packet.op))
+
+/** Takes a whole file, acknowledging each window. */
+async function take(window = 1): Promise<Buffer> {
+  const parts: Buffer[] = []
+  for (let block = 1; ; block++) {
+    const [packet] = await client.next()
+    if (packet?.op !== 'data') throw new Error(`a ${packet?.op} came`)
+    expect(packet.block).toBe(block & 0xffff)
+    parts.push(Buffer.from(packet.bytes))
+    const last = packet.bytes.length < parts[0]!.length || packet.bytes.length === 0
+    if (last || block % window === 0) client.ack(block)
+    if (last) return Buffer.concat(parts)
+  }
+}
+
+test.each(['empty', 'one-block', 'odd'])(
+  '%s comes whole without options, its last block being a short one',
+  async (name) => {
+    client.ask(name)
+    expect(await take()).toEqual(content.get(name))
+  },
+)
+
+test('the numbers of blocks roll over to 0', async () => {
+  client.ask('long', { blksize: '8', windowsize: '64' })
+  expect((await client.next())[0]).toMatchObject({ op: 'options' })
+  client.ack(0)
+  expect((await take(64)).equals(content.get('long')!)).toBe(true)
+})
+
+describe('options', () => {
+  const agreed = async (options: Record<string, string>) => {
+    client.ask('odd', options)
+    const [packet] = await client.next()
+    return packet?.op === 'options' ? Object.fromEntries(packet.options) : packet?.op
+  }
+
+  test('block size, size, window and timeout are agreed to', async () => {
+    const wishes = { blksize: '1428', tsize: '0', windowsize: '4', timeout: '3' }
+    expect(await agreed(wishes)).toEqual({ ...wishes, tsize: '1300' })
+  })
+
+  test('a window beyond ours is narrowed', async () => {
+    expect(await agreed({ windowsize: '65535' })).toEqual({ windowsize: '64' })
+  })
+
+  test('what is unknown or makes no sense is passed over, and the transfer begins when nothing is left', async () => {
+    expect(await agreed({ multicast: '', blksize: '7', windowsize: '0', timeout: '999', x: '1' })).toBe('data')
+  })
+})
+
+describe('loss, repetition and strangers', () => {
+  test('what is not acknowledged is sent again, after a second', async () => {
+    client.ask('odd')
+    await client.next()
+    const began = performance.now()
+    expect(blocks(await client.next())).toEqual([1])
+    expect(performance.now() - began).toBeGreaterThan(900)
+    client.ack(1)
+    expect(blocks(await client.next())).toEqual([2])
+  })
+
+  test('a repeated acknowledgement does not repeat a block', async () => {
+    client.ask('odd')
+    await client.next()
+    for (let times = 0; times < 5; times++) client.ack(1)
+    expect(blocks(await client.within(200))).toEqual([2])
+    client.ack(0)
+    client.ack(7)
+    expect(await client.within(100)).toEqual([])
+  })
+
+  test('a repeated request starts no second transfer', async () => {
+    client.ask('odd')
+    client.ask('odd')
+    expect(blocks(await client.within(200))).toEqual([1])
+  })
+
+  test('a window is resumed after the block that the client has, once', async () => {
+    client.ask('program', { windowsize: '4' })
+    await client.next()
+    client.ack(0)
+    expect(blocks(await client.next(4))).toEqual([1, 2, 3, 4])
+    client.ack(2)
+    expect(blocks(await client.next(4))).toEqual([3, 4, 5, 6])
+    client.ack(2)
+    client.ack(2)
+    expect(blocks(await client.within(150))).toEqual([3, 4, 5, 6])
+  })
+
+  test('a lost OACK is sent again', async () => {
+    client.ask('odd', { tsize: '0' })
+    expect(blocks(await client.next(2))).toEqual(['options', 'options'])
+  })
+
+  test('another port is told ERROR 5, and the transfer goes on', async () => {
+    client.ask('odd')
+    await client.next()
+    const stranger = await RawClient.open(server.port)
+    stranger.send({ op: 'ack', block: 1 }, client.transfer)
+    expect(await stranger.next()).toMatchObject([{ op: 'error', code: 5 }])
+    await stranger.close()
+    expect(await client.within(50)).toEqual([])
+    client.ack(1)
+    expect(blocks(await client.next())).toEqual([2])
+  })
+
+  test('garbage is passed over, at the port of the server and of the transfer', async () => {
+    client.ask('odd')
+    await client.next()
+    for (const port of [server.port, client.transfer]) {
+      client.send({ op: 'options', options: new Map() }, port)
+      client.send({ op: 'data', block: 9, bytes: Buffer.from('x') }, port)
+    }
+    client.ack(1)
+    expect(blocks(await client.next())).toEqual([2])
+  })
+})
+
+test('firmware that asks for the size aborts, and gets the file when it asks again', async () => {
+  client.ask('program', { tsize: '0', blksize: '1468' })
+  expect(await client.next()).toMatchObject([{ op: 'options' }])
+  client.send({ op: 'error', code: 8, message: 'User aborted the transfer' })
+  await expect.poll(() => events.map((event) => event.type)).toEqual(['request', 'aborted'])
+  const again = await RawClient.open(server.port)
+  again.ask('program', { blksize: '1468', windowsize: '4' })
+  expect(await again.next()).toMatchObject([{ op: 'options' }])
+  await again.close()
+})
+
+describe('what is refused', () => {
+  test.each([
+    ['a file that is not there', 1, () => client.ask('nothing')],
+    ['a path out of the name space', 1, () => client.ask('../../etc/passwd')],
+    ['writing', 2, () => client.ask('odd', {}, 'octet', 'write')],
+    ['a mode other than octet', 4, () => client.ask('odd', {}, 'mail')],
+  ])('%s: ERROR %i', async (_what, code, ask) => {
+    ask()
+    expect(await client.next()).toMatchObject([{ op: 'error', code }])
+  })
+
+  test("one client's transfers beyond its share", async () => {
+    const many = await Promise.all(Array.from({ length: 40 }, () => RawClient.open(server.port)))
+    for (const each of many) each.ask('program')
+    const answers = (await Promise.all(many.map((each) => each.next()))).map(([packet]) => packet!.op)
+    expect(answers.filter((op) => op === 'data')).toHaveLength(32)
+    expect(answers.filter((op) => op === 'error')).toHaveLength(8)
+    for (const each of many) await each.close()
+    await expect.poll(() => events.filter((event) => event.type === 'aborted').length).toBe(32)
+  })
+})
+
+test('events tell of request, end and bytes', async () => {
+  client.ask('odd')
+  await take()
+  await expect.poll(() => events.length).toBe(2)
+  expect(events).toMatchObject([
+    { type: 'request', client: '127.0.0.1', file: 'odd', bytes: 0 },
+    { type: 'sent', client: '127.0.0.1', file: 'odd', bytes: 1300 },
+  ])
+})
+
+describe('clients of others', () => {
+  let directory: string
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'tftp-'))
+  })
+  afterAll(() => rm(directory, { recursive: true, force: true }))
+  const fetched = () => readFile(join(directory, 'got'))
+
+  test.for([
+    ['curl', () => ['-s', '-o', 'got', `tftp://127.0.0.1:${server.port}/program`]],
+    ['curl', () => ['-s', '-o', 'got', '--tftp-blksize', '1428', `tftp://127.0.0.1:${server.port}/program`]],
+    ['atftp', () => ['--option', 'blksize 1428', '-g', '-r', 'program', '-l', 'got', '127.0.0.1', `${server.port}`]],
+    ['atftp', () => ['--option', 'windowsize 8', '-g', '-r', 'program', '-l', 'got', '127.0.0.1', `${server.port}`]],
+    ['tftp', () => ['-m', 'binary', '127.0.0.1', `${server.port}`, '-c', 'get', 'program', 'got']],
+  ] as const)('%s fetches the file', async ([command, words], { skip }) => {
+    await rm(join(directory, 'got'), { force: true })
+    const run = await execa(command, words(), { cwd: directory, reject: false, timeout: 10_000 })
+    skip(run.code === 'ENOENT', `${command} is not installed`)
+    expect((await fetched()).equals(content.get('program')!), run.stderr + run.stdout).toBe(true)
+  })
+
+  test('the npm package tftp2 fetches the file', async () => {
+    const tftp2 = createRequire(import.meta.url)('tftp2')
+    const other = tftp2('127.0.0.1', server.port)
+    const parts: Buffer[] = []
+    await other.read(
+      'odd',
+      (part: Buffer) => parts.push(Buffer.from(part)),
+      () => {},
+    )
+    other.close()
+    expect(Buffer.concat(parts)).toEqual(content.get('odd'))
+  })
+})
