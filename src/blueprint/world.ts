@@ -34,12 +34,13 @@ export class World {
 
   /** Where a path leads, symlinks followed as the kernel does (path_resolution(7)), and the symlinks walked. */
   resolve(path: string, followLast: boolean): { path: string; walked: string[] } {
-    const left = path.split('/').filter((part) => part !== '' && part !== '.')
+    // From the last part to the first: taking from the end is cheap, and every path of a stack comes through here.
+    const left = partsOf(path).reverse()
     const walked: string[] = []
     let here = '/'
     while (left.length > 0) {
-      const part = left.shift()!
-      const next = part === '..' ? posix.dirname(here) : posix.join(here, part)
+      const part = left.pop()!
+      const next = part === '..' ? posix.dirname(here) : here === '/' ? `/${part}` : `${here}/${part}`
       const target = this.#links.get(next)
       if (target === undefined || (left.length === 0 && !followLast) || walked.length >= 40) {
         here = next
@@ -47,8 +48,10 @@ export class World {
       }
       walked.push(next)
       if (target.startsWith('/')) here = '/'
-      left.unshift(...target.split('/').filter((step) => step !== '' && step !== '.'))
+      left.push(...partsOf(target).reverse())
     }
     return { path: here, walked }
   }
 }
+
+const partsOf = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.')

@@ -150,5 +150,6 @@ function answers(socket: string): Promise<boolean> {
     connection.once('error', () => settle(false))
     connection.once('connect', () => connection.write('PING\r\n'))
     connection.once('data', (data) => settle(data.toString().startsWith('+PONG')))
+    connection.once('close', () => settle(false))
   })
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { compose } from '../../src/compose/bundle.ts'
 import { initramfsParts } from '../../src/compose/initramfs.ts'
 import { renderOverlay } from '../../src/compose/overlay.ts'
 import { silent } from '../../src/config/log.ts'
+import type { Component } from '../../src/repository/component.ts'
 import { openState, type State } from '../../src/state/redis.ts'
 import { digestOf } from '../../src/store/digest.ts'
 import { Store } from '../../src/store/store.ts'
@@ -22,6 +23,7 @@ let sink: Awaited<ReturnType<typeof reportSink>>
 let bundle: Awaited<ReturnType<typeof compose>>
 let offsets: { offset: number; size: number; name: string }[]
 let initramfs: Buffer
+let weave: (more: Record<string, unknown>) => ReturnType<typeof compose>
 const machines: Machine[] = []
 
 beforeAll(async () => {
@@ -29,14 +31,9 @@ beforeAll(async () => {
   store = await Store.open(join(directory, 'store'))
   state = await openState({ directory }, silent)
   const { kernel, busybox, modules } = await bootParts(store)
-  const { readFile } = await import('node:fs/promises')
-  const program = await readFile(
-    store.path(
-      (await store.readJson<{ entries: { digest: `sha256:${string}` }[] }>(busybox.digest)).entries[0]!.digest,
-    ),
-  )
+  const program = (await store.readJson<Component>(busybox.digest)).entries[0]!.digest!
   const application = await componentOf(store, 'deb', 'httpd', '1', {
-    '/usr/bin/httpd': program,
+    '/usr/bin/httpd': await readFile(store.path(program)),
     '/etc/passwd': 'root:x:0:0::/:/bin/sh\nweb:x:33:33::/:/bin/sh\n',
     '/etc/group': 'root:x:0:\nweb:x:33:\nlog:x:44:web\n',
     // As a script, so that what the application sees of the world can be asked for over HTTP.
@@ -49,29 +46,32 @@ beforeAll(async () => {
     "/srv/odd\nname '": 'x',
   })
   const components = [application, site]
-  bundle = await compose(
-    {
-      blueprint: blueprintOf({
-        start: {
-          command: ['/usr/bin/start', `a 'b' "$(reboot -f)" \`c\`\nd`],
-          user: 'web',
-          directory: '/srv',
-          environment: { HOSTILE: `'; reboot -f; '$(reboot -f)`, PATH: '/usr/bin' },
-        },
-        writable: [{ path: '/run/web', owner: 'web', mode: '0750' }],
-        probe: { http: '/index.html', port: 8080, expect: { contains: 'works from RAM' } },
-      }),
-      blueprintDigest: digestOf('blueprint'),
-      stack: stackOf(components, kernel, busybox),
-      stackDigest: digestOf('stack'),
-      selection: await selectionOf(store, components),
-      modules,
-      level: 'fast',
-      zstdLevel: 3,
-      context: { store, state, log: silent },
+  weave = async (more) => {
+    return compose(
+      {
+        blueprint: blueprintOf(more),
+        blueprintDigest: digestOf('blueprint'),
+        stack: stackOf(components, kernel, busybox),
+        stackDigest: digestOf('stack'),
+        selection: await selectionOf(store, components),
+        modules,
+        level: 'fast',
+        zstdLevel: 3,
+        context: { store, state, log: silent },
+      },
+      () => {},
+    )
+  }
+  bundle = await weave({
+    start: {
+      command: ['/usr/bin/start', `a 'b' "$(reboot -f)" \`c\`\nd`],
+      user: 'web',
+      directory: '/srv',
+      environment: { HOSTILE: `'; reboot -f; '$(reboot -f)`, PATH: '/usr/bin' },
     },
-    () => {},
-  )
+    writable: [{ path: '/run/web', owner: 'web', mode: '0750' }],
+    probe: { http: '/index.html', port: 8080, expect: { contains: 'works from RAM' } },
+  })
   const { parts } = initramfsParts(bundle.manifest)
   offsets = parts.map(({ offset, descriptor }, i) => ({
     offset,
@@ -99,10 +99,10 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
-function overlay(): Buffer {
+function overlay(of = bundle): Buffer {
   return renderOverlay({
-    manifestDigest: bundle.digest,
-    config: bundle.config,
+    manifestDigest: of.digest,
+    config: of.config,
     node: { mac, hostname: 'shop-1' },
     server: sink.url,
     bootId: 'b1',
@@ -110,8 +110,8 @@ function overlay(): Buffer {
   })
 }
 
-async function boot(bytes: Buffer, forward?: number): Promise<Machine> {
-  const cmdline = `${bundle.config.cmdline} ${bootArguments({ server: sink.url, mac, boot: 'b1', bundle: bundle.digest })}`
+async function boot(bytes: Buffer, forward?: number, of = bundle): Promise<Machine> {
+  const cmdline = `${bundle.config.cmdline} ${bootArguments({ server: sink.url, mac, boot: 'b1', bundle: of.digest })}`
   const kernel = store.path(bundle.manifest.layers[0]!.digest)
   const machine = await powerOn({ directory, kernel, initramfs: bytes, cmdline, mac, ...(forward ? { forward } : {}) })
   machines.push(machine)
@@ -146,6 +146,17 @@ test('a flipped bit in the middle of a segment is refused, reported, and the nod
   expect(failed.body).toMatch(/^incomplete: the end marker is missing/)
   expect(sink.reports.map(({ stage }) => stage)).toEqual(['init', 'failed'])
   expect(await machine.ended).toBe(0)
+})
+
+test('an application that keeps ending is given up, with what it said last', { timeout: 90_000 }, async () => {
+  const command = ['/.bootloom/bin/sh', '-c', 'echo "cannot find my configuration"; exit 3']
+  const broken = await weave({ start: { command }, probe: { tcp: 8080 } })
+  const { parts } = initramfsParts(broken.manifest)
+  const bytes = await Promise.all(parts.map(({ descriptor }) => store.read(descriptor.digest)))
+  await boot(Buffer.concat([...bytes, overlay(broken)]), undefined, broken)
+  const failed = await sink.stage('failed', 80_000)
+  expect(failed.body).toMatch(/^test ended 5 times, at last with status 3\n\n/)
+  expect(failed.body).toContain('cannot find my configuration\n')
 })
 
 async function freePort(): Promise<number> {
