@@ -11,7 +11,7 @@ const largestWindow = 23
 
 /**
  * One zstd frame that the kernel unpacks quickly and checks: with the content size in its header (a frame without it
- * costs 2 to 6 ms whatever its size, FACTS), and with a checksum, so that a flipped bit is noticed. Padded with zeros to
+ * costs 2 to 6 ms whatever its size), and with a checksum, so that a flipped bit is noticed. Padded with zeros to
  * 4 bytes, which the kernel skips between members.
  */
 export async function weaveFrame(raw: Buffer, zstdLevel: number): Promise<Buffer> {

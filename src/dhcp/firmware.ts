@@ -26,7 +26,7 @@ export interface Client {
   readonly vendorClass: string | undefined
 }
 
-/** Reads who sent a message. Firmware's habits are those measured in FACTS.md. */
+/** Reads who sent a message; the captured packets in test/dhcp/golden show each firmware's habits. */
 export function identify(packet: DhcpPacket): Client {
   const mac = packet.chaddr.toString('hex').replace(/(..)(?!$)/g, '$1:')
   const vendorClass = readOption(packet.options, 'vendorClass')
@@ -41,8 +41,9 @@ export function identify(packet: DhcpPacket): Client {
   }
 }
 
+/** An iPXE whose user class was set to something else wants to be taken for what it says. */
 function speakerOf(vendorClass: string | undefined, userClasses: readonly string[], hasIpxeOption: boolean): Speaker {
-  if (userClasses.includes('iPXE') || hasIpxeOption) return 'ipxe'
+  if (userClasses.includes('iPXE') || (hasIpxeOption && userClasses.length === 0)) return 'ipxe'
   if (vendorClass?.startsWith('PXEClient')) return 'pxe'
   if (vendorClass?.startsWith('HTTPClient')) return 'http'
   return 'os'

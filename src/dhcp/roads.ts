@@ -41,7 +41,7 @@ const noProxyDhcp = Buffer.of(176, 1, 1)
  * Every road there is. A new one is a row here. Option 60 = `PXEClient` is not sent on purpose: without option 43 OVMF
  * rejects the offer with PXE-E16. HTTP Boot does want its `HTTPClient` back.
  */
-export const roads: readonly Road[] = [
+const roads: readonly Road[] = [
   {
     name: 'ipxe',
     speaker: 'ipxe',

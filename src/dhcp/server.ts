@@ -24,7 +24,7 @@ export interface DhcpOptions {
 }
 
 /** One message received or sent, for the node's timeline. */
-export interface DhcpEvent {
+interface DhcpEvent {
   readonly type: DhcpEventType
   readonly mac: string
   /** What on the node speaks: firmware, iPXE or its operating system. */

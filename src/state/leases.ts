@@ -24,7 +24,7 @@ export interface Pool {
   readonly never: readonly string[]
 }
 
-export interface Lease {
+interface Lease {
   readonly address: string
   /** Empty when declined. */
   readonly client: string

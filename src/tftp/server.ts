@@ -7,10 +7,7 @@ import { decodeTftp, encodeTftp, type TftpPacket, TftpPacketError, tftpErrors } 
 import { Transfer } from './session.ts'
 
 /** The closed name space: what a name stands for, for this client. A name is never a path of the file system. */
-export type TftpFiles = (
-  name: string,
-  client: { readonly address: string },
-) => Promise<{ readonly bytes: Buffer } | undefined>
+type TftpFiles = (name: string, client: { readonly address: string }) => Promise<{ readonly bytes: Buffer } | undefined>
 
 export interface TftpServerOptions {
   readonly address: string

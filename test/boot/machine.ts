@@ -96,7 +96,7 @@ export async function powerOn(options: {
   return { process: child, console: () => text, ended }
 }
 
-/** Modules of the cloud kernel for a virtio network card, in the order in which they are loaded (FACTS.md). */
+/** Modules of the cloud kernel for a virtio network card, in the order in which they are loaded. */
 const moduleNames = [
   ...['virtio_ring', 'virtio', 'virtio_pci_legacy_dev', 'virtio_pci_modern_dev', 'virtio_pci'],
   ...['failover', 'net_failover', 'virtio_net'],

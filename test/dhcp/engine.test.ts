@@ -88,6 +88,14 @@ describe('each road has its answer, byte for byte', () => {
     }
   })
 
+  test('BIOS firmware that is not iPXE is sent to undionly by TFTP', async () => {
+    const packet = message('ipxe-bios-discover', {}, {})
+    const bare = new Map([...packet.options].filter(([code]) => code !== 77 && code !== 175))
+    const { reply } = await answerTo({ ...packet, options: bare })
+    expect(reply).toMatchObject({ siaddr: '10.77.0.1', file: 'undionly.kpxe' })
+    expect([60, 67, 175].filter((code) => reply!.options.has(code))).toEqual([])
+  })
+
   test('a running system is told nothing of booting', async () => {
     const { reply } = await answerTo(client({}, {}))
     expect(reply).toMatchObject({ siaddr: noAddress, file: '' })

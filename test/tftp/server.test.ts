@@ -230,7 +230,8 @@ describe('clients of others', () => {
   })
 
   test('the npm package tftp2 fetches the file', async () => {
-    const tftp2 = createRequire(import.meta.url)('tftp2')
+    const require = createRequire(import.meta.url)
+    const tftp2 = require('tftp2')
     const other = tftp2('127.0.0.1', server.port)
     const parts: Buffer[] = []
     await other.read(

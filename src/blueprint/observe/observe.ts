@@ -50,7 +50,7 @@ const defaults: Deadlines = { probe: 20_000, step: 30_000, stop: 10_000 }
 
 /**
  * Runs the application in its full stack, in namespaces of its own, and tells what it touched: seccomp-filtered strace
- * united with access times (FACTS: neither is complete alone). Throws ACCOUNT_UNKNOWN, OBSERVE_START_FAILED,
+ * united with access times (neither is complete alone). Throws ACCOUNT_UNKNOWN, OBSERVE_START_FAILED,
  * PROBE_NEVER_ANSWERED, WORKLOAD_FAILED, DISK_FULL. Needs root; leaves nothing running or mounted, whatever happens.
  */
 export async function observe(input: ObserveInput, progress: OnProgress, signal?: AbortSignal): Promise<Observation> {
