@@ -58,7 +58,7 @@ bring_up_network() {
 }
 
 apply_hostname() {
-  [ -z "$hostname" ] || hostname "$hostname"
+  hostname "${hostname:-node-$(echo "$mac" | tr -d :)}"
 }
 
 # The node knows its own name without asking a name server: many applications look it up when they start, and wait.

@@ -161,7 +161,5 @@ export const blueprintSchema = z.strictObject({
 })
 
 export type Blueprint = z.infer<typeof blueprintSchema>
-export type DebSource = z.infer<typeof debSource>['deb']
-export type TreeSource = z.infer<typeof treeSource>['tree']
 export type Probe = z.infer<typeof probe>
 export type WorkloadStep = z.infer<typeof workloadStep>

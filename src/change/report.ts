@@ -25,7 +25,7 @@ export interface ObserveReport {
 }
 
 /** A component whose version moved. */
-export interface VersionChange {
+interface VersionChange {
   readonly name: string
   readonly from: string | null
   readonly to: string | null

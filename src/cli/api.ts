@@ -1,4 +1,3 @@
-import { createConnection } from 'node:net'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { BootloomError } from '../config/errors.ts'
@@ -6,6 +5,7 @@ import { type LoadedSettings, loadSettings } from '../config/load.ts'
 import { createLogger } from '../config/log.ts'
 import type { OnProgress } from '../config/progress.ts'
 import type { Settings } from '../config/settings.ts'
+import { listens } from '../config/unix-socket.ts'
 import { globalsOf } from './command.ts'
 import { showProgress } from './progress.ts'
 
@@ -74,18 +74,6 @@ async function shown<T>(command: Command, work: (onProgress: OnProgress) => Prom
   } finally {
     view.end()
   }
-}
-
-function listens(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const connection = createConnection(socket)
-    const settle = (value: boolean) => {
-      connection.destroy()
-      resolve(value)
-    }
-    connection.once('connect', () => settle(true))
-    connection.once('error', () => settle(false))
-  })
 }
 
 /** The first Ctrl-C asks the work to end and clean up; a second one ends this process at once. */

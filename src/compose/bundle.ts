@@ -1,10 +1,14 @@
+import { availableParallelism } from 'node:os'
+import { fullStackSize } from '../blueprint/left-out.ts'
 import type { Blueprint } from '../blueprint/schema.ts'
 import type { Selection } from '../blueprint/selection.ts'
 import { BootloomError } from '../config/errors.ts'
 import type { Logger } from '../config/log.ts'
 import type { OnProgress } from '../config/progress.ts'
 import type { Component } from '../repository/component.ts'
+import { eachOf } from '../repository/each.ts'
 import { kernelImage } from '../repository/kernel.ts'
+import { loadComponent } from '../repository/recorded.ts'
 import type { Stack } from '../repository/stack.ts'
 import { type BundleSummary, putBundle } from '../state/bundles.ts'
 import type { State } from '../state/redis.ts'
@@ -14,10 +18,9 @@ import { describeApplication } from './application.ts'
 import { planApplication, planBase, planDrivers } from './base.ts'
 import { bundleCommandLine } from './boot-arguments.ts'
 import { type BundleConfig, type BundleManifest, type Level, mediaTypes } from './bundle-format.ts'
-import { measureFullStack } from './full-stack.ts'
 import { initramfsParts } from './initramfs.ts'
 import { planParts, type SegmentPlan } from './plan.ts'
-import { weaveSegment } from './segment.ts'
+import { type Segment, weaveSegment } from './segment.ts'
 
 interface ComposeRequest {
   readonly blueprint: Blueprint
@@ -56,18 +59,18 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
   const { blueprint, stack, selection, level, context } = request
   const { store } = context
   const started = performance.now()
-  const kernel = await store.readJson<Component>(stack.kernel.digest)
+  const kernel = await loadComponent(stack.kernel, store)
   const image = kernelImage(kernel)
   const plans = await orderedPlans(request, kernel)
-  const woven: string[] = []
-  const segments: BundleConfig['segments'][number][] = []
-  for (const [index, plan] of plans.entries()) {
+  const segments = new Array<Segment>(plans.length)
+  let done = 0
+  await eachOf(plans, availableParallelism(), async (plan, index) => {
     signal?.throwIfAborted()
-    progress({ step: 'weave', detail: plan.name, fraction: index / plans.length })
-    const segment = await weaveSegment(plan, request.zstdLevel, context)
-    if (segment.woven) woven.push(plan.name)
-    segments.push(segment.summary)
-  }
+    segments[index] = await weaveSegment(plan, request.zstdLevel, context)
+    progress({ step: 'weave', detail: plan.name, fraction: ++done / plans.length })
+  })
+  signal?.throwIfAborted()
+  const woven = plans.flatMap(({ name }, index) => (segments[index]!.woven ? [name] : []))
   const config: BundleConfig = {
     blueprint: blueprint.name,
     level,
@@ -80,8 +83,8 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
     },
     fileCount: countFiles(plans),
     kernel: { release: kernel.name, version: kernel.version },
-    segments,
-    fullStack: await measureFullStack(stack, store),
+    segments: segments.map(({ summary }) => summary),
+    fullStack: fullStackSize(await Promise.all(stack.components.map((ref) => loadComponent(ref, store)))),
   }
   const manifest = await manifestOf(config, image, store)
   const digest = await store.writeJson(manifest)

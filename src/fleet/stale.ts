@@ -1,6 +1,6 @@
 import type { BundleConfig, BundleManifest } from '../compose/bundle-format.ts'
 import { bootsOf } from '../state/boots.ts'
-import { listGroups } from '../state/groups.ts'
+import { assignmentOf, listGroups } from '../state/groups.ts'
 import { type Assignment, listNodes } from '../state/nodes.ts'
 import type { Redis } from '../state/redis.ts'
 import type { Digest } from '../store/digest.ts'
@@ -12,14 +12,14 @@ import type { Store } from '../store/store.ts'
  */
 export async function staleNodes(redis: Redis, store: Store, blueprint: string, bundle: Digest): Promise<string[]> {
   const [nodes, groups] = await Promise.all([listNodes(redis), listGroups(redis)])
-  const byGroup = new Map(groups.map(({ name, assignment }) => [name, assignment]))
   const current = await contentOf(store, bundle)
   const stale: string[] = []
-  for (const { mac, assignment, groups: memberOf } of nodes) {
-    const effective = assignment ?? memberOf.map((group) => byGroup.get(group)).find((found) => found !== undefined)
-    if (!follows(effective, blueprint)) continue
-    const running = (await bootsOf(redis, mac)).find(({ outcome }) => outcome === 'ready')?.bundle as Digest | undefined
-    if (running && running !== bundle && (await contentOf(store, running)) !== current) stale.push(mac)
+  for (const node of nodes) {
+    if (!follows(assignmentOf(node, groups), blueprint)) continue
+    const running = (await bootsOf(redis, node.mac)).find(({ outcome }) => outcome === 'ready')?.bundle as
+      | Digest
+      | undefined
+    if (running && running !== bundle && (await contentOf(store, running)) !== current) stale.push(node.mac)
   }
   return stale.sort()
 }

@@ -1,11 +1,11 @@
 import { chmod, mkdtemp, rename, rm } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server } from 'node:http'
-import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { BootloomError } from '../config/errors.ts'
 import type { Logger } from '../config/log.ts'
 import type { Settings } from '../config/settings.ts'
+import { listens } from '../config/unix-socket.ts'
 import type { State } from '../state/redis.ts'
 import type { Store } from '../store/store.ts'
 import { channelRoutes } from './api/channels.ts'
@@ -70,7 +70,7 @@ export interface ApiServer {
  * left behind is replaced; API_IN_USE when a live one answers, PORT_IN_USE for the port.
  */
 export async function listenApi(app: FastifyInstance, socket: string, loopbackPort?: number): Promise<ApiServer> {
-  if (await answers(socket)) {
+  if (await listens(socket)) {
     throw new BootloomError('API_IN_USE', 'another server already serves this state directory', { where: socket })
   }
   const servers: Server[] = []
@@ -124,16 +124,5 @@ function listen(server: Server, where: { path: string } | { host: string; port: 
       reject(new BootloomError('PORT_IN_USE', `another program listens on ${taken}`, { where: taken, cause }))
     })
     server.listen(where, resolve)
-  })
-}
-
-function answers(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const connection = connect(socket)
-    const settle = (value: boolean) => {
-      connection.destroy()
-      resolve(value)
-    }
-    connection.once('connect', () => settle(true)).once('error', () => settle(false))
   })
 }

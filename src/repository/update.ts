@@ -113,11 +113,11 @@ export async function ensureInstalled(
   return rootOf(stack, context)
 }
 
-export const loadStack = (digest: Digest, context: Pick<RepositoryContext, 'store'>): Promise<Stack> =>
+const loadStack = (digest: Digest, context: Pick<RepositoryContext, 'store'>): Promise<Stack> =>
   context.store.readJson<Stack>(digest)
 
 /** Where the packages of a stack are installed; there once `ensureInstalled` or `updateStack` has returned. */
-export const rootOf = (stack: Stack, context: Pick<RepositoryContext, 'directory'>): string =>
+const rootOf = (stack: Stack, context: Pick<RepositoryContext, 'directory'>): string =>
   join(stackDirectory(context.directory, stack.installation), 'root')
 
 function installationOf(found: Resolution): Installation {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { keys } from './keys.ts'
-import { assignmentSchema } from './nodes.ts'
+import { type Assignment, assignmentSchema, type NodeRecord } from './nodes.ts'
 import { parseRecord } from './record.ts'
 import type { Redis } from './redis.ts'
 
@@ -25,4 +25,10 @@ export async function putGroup(redis: Redis, group: Group): Promise<void> {
 
 export async function removeGroup(redis: Redis, name: string): Promise<boolean> {
   return (await redis.hdel(keys.groups(), name)) === 1
+}
+
+/** What a node is to boot: its own assignment, else that of the first of its groups that has one. */
+export function assignmentOf(node: NodeRecord, groups: readonly Group[]): Assignment | undefined {
+  const ofGroup = (name: string) => groups.find((group) => group.name === name)?.assignment
+  return node.assignment ?? node.groups.map(ofGroup).find((found) => found !== undefined)
 }

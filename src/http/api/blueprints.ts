@@ -12,7 +12,7 @@ import { loadComponent } from '../../repository/recorded.ts'
 import type { Stack } from '../../repository/stack.ts'
 import { listBlueprints } from '../../state/blueprints.ts'
 import { getChannels } from '../../state/channels.ts'
-import { listGroups } from '../../state/groups.ts'
+import { assignmentOf, listGroups } from '../../state/groups.ts'
 import { listNodes } from '../../state/nodes.ts'
 import { parseRequest } from './body.ts'
 import { streamJob } from './stream-job.ts'
@@ -45,7 +45,7 @@ export function blueprintRoutes(
 
   app.get('/v1/blueprints', async () => {
     const [records, nodes, groups] = await Promise.all([listBlueprints(redis), listNodes(redis), listGroups(redis)])
-    const assigned = [...nodes, ...groups].map(({ assignment }) => assignment?.blueprint)
+    const assigned = nodes.map((node) => assignmentOf(node, groups)?.blueprint)
     return Promise.all(
       records.map(async ({ name, error }) => {
         const { blueprint } = await appliedBlueprint(context, name)
