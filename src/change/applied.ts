@@ -18,8 +18,8 @@ const read = (yaml: string, directory: string, file = 'blueprint.yaml'): Bluepri
   parseBlueprint(yaml, join(directory, file))
 
 /**
- * Takes a blueprint in. What an earlier version of it led to is kept as far as it still holds: the stack while the same
- * is asked of the same sources, the profile while the application is run in the same way. `file` names it in errors.
+ * Takes a blueprint in. What an earlier version of it led to is kept as far as it still holds; the profile does while
+ * the application is run in the same way. `file` names the blueprint in errors.
  * BLUEPRINT_INVALID when it does not fit the format.
  */
 export async function applyBlueprint(
@@ -36,9 +36,8 @@ export async function applyBlueprint(
       directory,
       digest,
       updatedAt: Date.now(),
-      ...(current?.stackDigest && before && same(before, blueprint, ['stack', 'kernel'])
-        ? { stackDigest: current.stackDigest }
-        : {}),
+      ...(current?.stackDigest ? { stackDigest: current.stackDigest } : {}),
+      ...(current?.stackSources ? { stackSources: current.stackSources } : {}),
       ...(current?.profileDigest &&
       before &&
       same(before, blueprint, ['start', 'probe', 'workload', 'files', 'writable'])

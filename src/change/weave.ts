@@ -85,15 +85,10 @@ export async function composeBlueprint(name: string, options: WeaveOptions, work
 export async function updateBlueprintStack(name: string, work: Work): Promise<UpdateReport> {
   const { context, progress, signal } = work
   const started = performance.now()
-  const { blueprint, record } = await appliedBlueprint(context, name)
-  const { digest, stack, changed } = await updateStack(
-    { stack: blueprint.stack, kernel: blueprint.kernel, previous: record.stackDigest },
-    context,
-    progress,
-    signal,
-  )
-  await remember(context, name, { stackDigest: digest })
   const applied = await appliedBlueprint(context, name)
+  const { record } = applied
+  const { digest, stack, changed } = await updateStack(requestOf(applied), context, progress, signal)
+  await rememberStack(applied, digest, context)
   const versions = changed.map(({ name, from, to }) => ({ name, from: from ?? null, to: to ?? null }))
   const report = { blueprint: name, stack: digest, changed: versions }
   const seconds = () => (performance.now() - started) / 1000
@@ -119,23 +114,40 @@ export async function updateBlueprintStack(name: string, work: Work): Promise<Up
 export async function refreshBlueprint(name: string, work: Work): Promise<ComposeReport | null> {
   const { context, signal } = work
   const applied = await appliedBlueprint(context, name)
-  const { stackDigest, profileDigest, selectionDigest } = applied.record
-  if (!stackDigest || !profileDigest || !selectionDigest) return null
+  const { record } = applied
+  const { stackDigest, profileDigest, selectionDigest } = record
+  if (!stackDigest || !profileDigest || !selectionDigest || record.stackSources !== sourcesOf(applied)) return null
   const { digest, stack } = await refreshTrees(stackDigest, applied.blueprint.stack, context, signal)
   if (digest === stackDigest) return null
-  await remember(context, name, { stackDigest: digest })
+  await rememberStack(applied, digest, context)
   const selection = await selectionOf(applied, stack, digest, work)
   return weaveAndPublish(applied, stack, selection, { level: 'fast', reason: 'a tree changed' }, work)
 }
 
 /** The stack as last resolved, its trees as they are now; resolved and installed when there is none. */
-async function currentStack({ blueprint, record }: Applied, work: Work): Promise<{ stack: Stack; digest: Digest }> {
+async function currentStack(applied: Applied, work: Work): Promise<{ stack: Stack; digest: Digest }> {
   const { context, progress, signal } = work
-  const found = record.stackDigest
-    ? await refreshTrees(record.stackDigest, blueprint.stack, context, signal)
-    : await updateStack({ stack: blueprint.stack, kernel: blueprint.kernel }, context, progress, signal)
-  if (found.digest !== record.stackDigest) await remember(context, record.name, { stackDigest: found.digest })
+  const { blueprint, record } = applied
+  const found =
+    record.stackDigest && record.stackSources === sourcesOf(applied)
+      ? await refreshTrees(record.stackDigest, blueprint.stack, context, signal)
+      : await updateStack(requestOf(applied), context, progress, signal)
+  if (found.digest !== record.stackDigest) await rememberStack(applied, found.digest, context)
   return found
+}
+
+const requestOf = ({ blueprint: { stack, kernel }, record }: Applied) => ({
+  stack,
+  kernel,
+  previous: record.stackDigest,
+})
+
+/** Of all that decides which stack a blueprint has, but the versions. */
+const sourcesOf = ({ blueprint: { stack, kernel } }: Applied): Digest =>
+  digestOf(canonicalJson({ stack, flavour: kernel.flavour }))
+
+function rememberStack(applied: Applied, stackDigest: Digest, context: Context): Promise<BlueprintRecord> {
+  return remember(context, applied.record.name, { stackDigest, stackSources: sourcesOf(applied) })
 }
 
 async function selectionOf(applied: Applied, stack: Stack, stackDigest: Digest, work: Work): Promise<Selection> {

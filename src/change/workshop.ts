@@ -40,6 +40,11 @@ export class Workshop {
     this.#log = log
   }
 
+  /** Of its process, while that runs. */
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
   run<K extends JobKind>(
     job: Extract<Job, { kind: K }>,
     onProgress: OnProgress = () => {},

@@ -18,6 +18,8 @@ const recordSchema = z.object({
   /** Of the blob that holds the blueprint, parsed and canonical. */
   digest,
   stackDigest: digest.optional(),
+  /** Of the sources that the stack was resolved for: others need another one. */
+  stackSources: digest.optional(),
   profileDigest: digest.optional(),
   selectionDigest: digest.optional(),
   /** Why the last work on it failed; absent when it went well. */
