@@ -93,7 +93,9 @@ export async function startNode(place: Place, options: NodeOptions): Promise<Lab
     what,
     command: inside(place.name, [
       'qemu-system-x86_64',
-      ...['-name', `${place.name}-${settings.index}`, '-accel', 'tcg', '-m', String(settings.memory)],
+      ...['-name', `${place.name}-${settings.index}`, '-m', String(settings.memory)],
+      // Any server has RDRAND; without it a node waits a second for its entropy pool before its first random number.
+      ...['-accel', 'tcg', '-cpu', 'qemu64,+rdrand'],
       ...['-nodefaults', '-display', 'none', ...firmware],
       '-chardev',
       `socket,id=serial,path=${consoleSocketOf(place, settings.index)},server=on,wait=off,logfile=${log}`,
