@@ -43,7 +43,7 @@ async function renderBoot(boot: ShownBoot): Promise<string> {
   const size = await bytesText()
   const rows = boot.stages.map((entry) => {
     const bytes = entry.bytes === undefined ? '' : size(entry.bytes)
-    return [entry.stage, durationText(entry.since), durationText(entry.took), bytes, detailOf(entry)]
+    return [entry.stage, durationText(entry.since), durationText(entry.took), bytes, entry.detail ?? '']
   })
   const end = boot.outcome === undefined ? undefined : boot.stages.findLast(({ stage }) => stage === boot.outcome)
   const took = durationText((end?.at ?? boot.updatedAt) - boot.openedAt)
@@ -52,9 +52,4 @@ async function renderBoot(boot: ShownBoot): Promise<string> {
   const heading = `boot of ${timeText(boot.openedAt)}${bundle}: ${colors.bold(state)}`
   const why = [...(boot.reason ? [`reason: ${boot.reason}`] : []), ...(boot.lines ?? []).map((line) => `  ${line}`)]
   return [heading, await table(['stage', '>at', '>took', '>bytes', 'detail'], rows), ...why].join('\n')
-}
-
-function detailOf({ by, address, file, action, times }: TimelineEntry): string {
-  const often = times === undefined || times < 2 ? undefined : `${times} times`
-  return [by, address, file, action, often].filter((word) => word !== undefined).join(', ')
 }

@@ -45,7 +45,7 @@ test('a boot is shown from its first DISCOVER to ready, with durations and bytes
     'discover  0 ms  0 ms  firmware',
     'ack  120 ms  120 ms  firmware, 10.77.0.100',
     'kernel  2.1 s  900 ms  14.2 MB',
-    'ready  6.8 s  4.7 s',
+    'ready  6.8 s  4.7 s  up 2.1 s',
   ])
 })
 
