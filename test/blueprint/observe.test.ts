@@ -123,7 +123,7 @@ start:
   directory: /srv
   environment: { COLOUR: "blue 'n' green" }
 probe:
-  command: [sh, -c, "test $(id -u) = 990 && id -G && pwd && echo $COLOUR"]
+  command: [sh, -c, "wget -q -O /dev/null http://127.0.0.1:8099/ && test $(id -u) = 990 && id -G && pwd && echo $COLOUR"]
   expect: { contains: "991 992\\n/srv\\nblue 'n' green" }
 workload: [ { http: /, port: 8099 } ]
 `),
