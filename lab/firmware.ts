@@ -18,6 +18,7 @@ export type Nic = (typeof nics)[number]
 /**
  * QEMU has no PXE ROM but iPXE. This one takes on another user class, so the server sees plain PXE firmware
  * (architecture 0, no `iPXE` in option 77) and it does what such firmware does: load by TFTP what option 67 names.
+ * A ProxyDHCP server's word counts before that of the server which gave the address, as in firmware.
  * The class is cleared before the jump, since undionly would inherit it with the cached lease, as it would from no ROM.
  */
 const plainPxeScript = `#!ipxe
@@ -25,7 +26,9 @@ const plainPxeScript = `#!ipxe
 set user-class PlainPXE
 dhcp net0 || goto again
 clear user-class
-chain tftp://\${next-server}/\${filename} || sleep 3
+set from \${next-server}
+isset \${proxydhcp/next-server} && set from \${proxydhcp/next-server} ||
+chain tftp://\${from}/\${filename} || sleep 3
 goto again
 `
 

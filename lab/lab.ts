@@ -39,7 +39,6 @@ export async function up(place: Place, options: UpOptions = {}): Promise<void> {
     progress({ step: 'network namespace', detail: `${place.name}, ${network.subnet}` })
     await writeFile(paths.settings(place), stringify({ ...settingsOf(place), ...options.settings }))
     await createNamespace(place.name)
-    await startRouter(place)
     // The one after the other: the first starts Redis, the second finds it.
     progress({ step: 'server', detail: 'control: API, repository, weaving' })
     await startControl(place, signal)
@@ -108,21 +107,20 @@ function settingsOf(place: Place): Record<string, unknown> {
   }
 }
 
-/** Debian's iPXE waits 13 to 16 s for an IPv6 router; a site's network has one, and so has the lab's. */
-async function startRouter(place: Place): Promise<void> {
-  const settings = join(place.directory, 'radvd.conf')
-  const timing = 'MinRtrAdvInterval 3; MaxRtrAdvInterval 4; AdvDefaultLifetime 0;'
-  await writeFile(settings, `interface ${network.bridge} { AdvSendAdvert on; ${timing} };\n`)
-  const pidFile = join(place.directory, 'radvd.pid')
-  const command = inside(place.name, ['radvd', '--nodaemon', '--config', settings, '--pidfile', pidFile])
-  startDaemon(place, { what: 'router', command })
-}
-
-function startServer(place: Place, role: 'control' | 'boot'): Recorded {
+function startServer(place: Place, role: 'control' | 'boot', wrapper: readonly string[] = []): Recorded {
   const node = join(root, 'node_modules/node/bin/node')
-  const serve = [node, join(root, 'src/main.ts'), 'serve', '--config', paths.settings(place), '--role', role] as const
+  const serve = [
+    ...wrapper,
+    node,
+    join(root, 'src/main.ts'),
+    'serve',
+    '--config',
+    paths.settings(place),
+    '--role',
+    role,
+  ]
   const command = role === 'boot' ? inside(place.name, serve) : serve
-  return startDaemon(place, { what: role, command: [command[0], ...command.slice(1)], directory: place.directory })
+  return startDaemon(place, { what: role, command: [command[0]!, ...command.slice(1)], directory: place.directory })
 }
 
 async function startControl(place: Place, signal?: AbortSignal): Promise<void> {
@@ -135,10 +133,14 @@ async function startControl(place: Place, signal?: AbortSignal): Promise<void> {
   })
 }
 
-async function startBoot(place: Place, signal?: AbortSignal): Promise<void> {
+/**
+ * Starts the server that answers nodes, and waits until it does. `wrapper` is put before its command: what shall run it,
+ * as `faketime`.
+ */
+export async function startBoot(place: Place, signal?: AbortSignal, wrapper: readonly string[] = []): Promise<void> {
   const url = `http://${network.address}:${httpPort}/readyz`
   await untilReady(place, {
-    process: startServer(place, 'boot'),
+    process: startServer(place, 'boot', wrapper),
     named: "the lab's server (boot)",
     timeout: 60_000,
     isReady: () =>

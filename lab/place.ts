@@ -13,8 +13,8 @@ const defaultName = 'bootloom-lab'
 export const network = {
   bridge: 'br0',
   address: '10.77.0.1',
-  prefix: 24,
-  subnet: '10.77.0.0/24',
+  prefix: 16,
+  subnet: '10.77.0.0/16',
   range: ['10.77.0.100', '10.77.0.199'],
 } as const
 

@@ -114,7 +114,7 @@ install_packages() {
     -o DPkg::Lock::Timeout=300 $missing >>"$output" 2>&1 || explain_apt "$output"
   # Nor shall they start with the machine from now on: what was not here before has no other user.
   if [ -d /run/systemd/system ]; then
-    for unit in redis-server radvd; do
+    for unit in redis-server kea-dhcp4-server radvd nginx; do
       case " $(echo $missing) " in *" $unit "*) as_root systemctl disable -q "$unit" 2>/dev/null || true ;; esac
     done
   fi

@@ -3,15 +3,25 @@ import { openContext } from './change/context.ts'
 import { BootloomError } from './config/errors.ts'
 import type { Logger } from './config/log.ts'
 import type { Settings } from './config/settings.ts'
-import { serverPort, startDhcp } from './dhcp/server.ts'
+import { FleetOptions } from './dhcp/fleet-options.ts'
+import { startRouterAdvertisements } from './dhcp/router-advertisements.ts'
+import { socketsFor, startDhcpService } from './dhcp/service.ts'
 import { ensureSockets } from './dhcp/sockets.ts'
 import { Assignments } from './fleet/assignment.ts'
-import { bootPrograms } from './fleet/boot-programs.ts'
+import { type BootPrograms, bootPrograms } from './fleet/boot-programs.ts'
 import { Boots } from './fleet/boots.ts'
+import { Bundles } from './fleet/bundles.ts'
+import { leaseHolders } from './fleet/holders.ts'
+import { firstAddress } from './fleet/own-address.ts'
 import { startControl } from './http/control.ts'
 import { startNodeServer } from './http/node-server.ts'
-import { type Leases, openLeases } from './state/leases.ts'
+import { installationOf } from './state/installation.ts'
+import { openLeases } from './state/leases.ts'
+import type { Redis } from './state/redis.ts'
+import { HotBlobs } from './store/hot-blobs.ts'
+import { type NameSpace, stageOf, tftpNames } from './tftp/names.ts'
 import { startTftp } from './tftp/server.ts'
+import { loadTftpTemplates } from './tftp/templates.ts'
 
 /** `boot` answers nodes, `control` answers admins and does the work (docs/decisions/0003). */
 export type Role = 'boot' | 'control' | 'all'
@@ -23,9 +33,7 @@ interface Server {
 /** Starts what the role asks for; when one part cannot start, none stays. */
 export async function startServer(settings: Settings, role: Role, log: Logger): Promise<Server> {
   // This may begin the process anew, so it comes before anything else.
-  if (role !== 'control' && settings.dhcp.mode === 'server') {
-    ensureSockets([{ interface: settings.network.interface!, port: serverPort }])
-  }
+  if (role !== 'control') ensureSockets(socketsFor(settings.dhcp.mode, interfacesOf(settings)))
   const parts: Server[] = []
   const close = async () => {
     for (const part of parts.reverse()) await part.close()
@@ -49,17 +57,37 @@ async function startBoot(settings: Settings, log: Logger): Promise<Server> {
   }
   try {
     const { redis } = context.state
-    const name = settings.network.interface!
-    const address = settings.network.address ?? firstAddressOf(name)
+    const interfaces = interfacesOf(settings).map((name, at) => ({
+      name,
+      address: (at === 0 ? settings.network.address : undefined) ?? firstAddressOf(name),
+    }))
     const boots = await Boots.open(redis, log)
     parts.push(boots)
-    const programs = await bootPrograms()
+    const programs = await bootPrograms(settings.boot.programs)
     const assignments = new Assignments(redis, settings.unknown, log)
+    const bundles = new Bundles(context.store)
+    const hot = new HotBlobs(context.store, blobMemory)
     const { port } = settings.http
-    const node = { address, port, state: context.state, store: context.store, assignments, boots, programs, log }
-    parts.push(await startNodeServer(node))
-    if (settings.tftp.enabled) parts.push(await serveTftp(settings, address, programs, boots, log))
-    if (settings.dhcp.mode === 'server') parts.push(await serveDhcp(settings, address, openLeases(redis), boots, log))
+    const node = { port, state: context.state, store: context.store, assignments, boots, programs: programs.files, log }
+    const subnets = settings.dhcp.subnets.map(({ subnet }) => subnet)
+    const holders = leaseHolders(boots, redis, subnets, settings.dhcp.mode === 'server')
+    const space = {
+      programs: programs.files,
+      assignments,
+      boots,
+      bundles,
+      hot,
+      templates: await loadTftpTemplates(),
+      log,
+    }
+    for (const { address } of interfaces) {
+      parts.push(await startNodeServer({ ...node, bundles, hot, address, settings: settings.http, holders }))
+      if (settings.tftp.enabled) parts.push(await serveTftp(settings, address, space))
+    }
+    const advertising = { interfaces: interfaces.map(({ name }) => name), state: settings.state, log }
+    parts.push(await startRouterAdvertisements({ ...advertising, mode: settings.network.routerAdvertisements }))
+    if (settings.dhcp.mode !== 'off')
+      parts.push(await serveDhcp(settings, interfaces, programs.names, redis, boots, log))
   } catch (error) {
     await close()
     throw error
@@ -67,9 +95,15 @@ async function startBoot(settings: Settings, log: Logger): Promise<Server> {
   return { close }
 }
 
+/** Bytes of bundles held in memory, once for all readers by HTTP and TFTP. */
+const blobMemory = 192 * 1024 * 1024
+
+/** The boot interface, and further ones. */
+const interfacesOf = ({ network }: Settings): string[] => [...new Set([network.interface!, ...network.interfaces])]
+
 function firstAddressOf(name: string): string {
-  const found = networkInterfaces()[name]?.find(({ family }) => family === 'IPv4')
-  if (found) return found.address
+  const found = firstAddress(name)
+  if (found) return found
   const known = Object.keys(networkInterfaces()).join(', ')
   throw new BootloomError('INTERFACE_UNUSABLE', `the interface ${name} has no IPv4 address`, {
     where: 'network.interface',
@@ -79,17 +113,21 @@ function firstAddressOf(name: string): string {
 
 async function serveDhcp(
   settings: Settings,
-  address: string,
-  leases: Leases,
+  interfaces: readonly { name: string; address: string }[],
+  programs: BootPrograms['names'],
+  redis: Redis,
   boots: Boots,
   log: Logger,
 ): Promise<Server> {
-  return startDhcp({
-    interface: settings.network.interface!,
-    address,
+  const ofFleet = await FleetOptions.open(redis, log)
+  const service = await startDhcpService({
+    interfaces,
     httpPort: settings.http.port,
+    programs,
     settings: settings.dhcp,
-    leases,
+    leases: openLeases(redis, log),
+    optionsOf: (mac) => ofFleet.of(mac),
+    installation: await installationOf(redis),
     log,
     onEvent({ type, mac, speaker, address }) {
       const by = speaker === 'ipxe' ? 'ipxe' : speaker === 'os' ? 'node' : 'firmware'
@@ -99,27 +137,21 @@ async function serveDhcp(
       }
     },
   })
+  return { close: () => service.close().then(() => ofFleet.close()) }
 }
 
-/** TFTP has the boot programs and nothing else; a transfer that moved bytes is told to the node's boot. */
-function serveTftp(
-  settings: Settings,
-  address: string,
-  programs: ReadonlyMap<string, Buffer>,
-  boots: Boots,
-  log: Logger,
-): Promise<Server> {
+/** What moved by TFTP is told to the node's boot. */
+function serveTftp(settings: Settings, address: string, space: Omit<NameSpace, 'server'>): Promise<Server> {
+  const { boots, log } = space
   return startTftp({
     address,
     port: settings.tftp.port,
+    settings: settings.tftp,
     log,
-    async files(name) {
-      const bytes = programs.get(name.replace(/^\/+/, ''))
-      return bytes && { bytes }
-    },
+    files: tftpNames({ ...space, server: `http://${address}:${settings.http.port}` }),
     onEvent({ type, client, file, bytes }) {
       const mac = boots.macAt(client)
-      if (mac !== undefined && type === 'sent') boots.record(mac, { stage: 'tftp', file, bytes })
+      if (mac !== undefined && type === 'sent') boots.record(mac, { stage: stageOf(file), file, bytes })
     },
   })
 }

@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path'
 import { type Document, isCollection, isMap, isNode, LineCounter, parseDocument } from 'yaml'
 import { BootloomError } from '../config/errors.ts'
 import { type Finding, findings, type Path, pathText } from './findings.ts'
+import { type ForeignBlueprint, type ForeignFile, foreignSchema, isUrl } from './foreign.ts'
 import { nestsTooDeep } from './nesting.ts'
 import { type Blueprint, blueprintSchema } from './schema.ts'
 
@@ -15,18 +16,30 @@ const maximumAliases = 100
  * Throws BLUEPRINT_INVALID with every finding at once, each as `apache.yaml:4 stack[0].deb.packages: …`.
  */
 export function parseBlueprint(text: string, file: string): Blueprint {
+  const blueprint = parseAnyBlueprint(text, file)
+  if (!isForeign(blueprint)) return blueprint
+  throw new BootloomError('BLUEPRINT_FOREIGN', `${blueprint.name} is foreign: it is not observed or woven`)
+}
+
+export const isForeign = (blueprint: Blueprint | ForeignBlueprint): blueprint is ForeignBlueprint =>
+  'foreign' in blueprint
+
+/** As `parseBlueprint`, of either kind. */
+export function parseAnyBlueprint(text: string, file: string): Blueprint | ForeignBlueprint {
   if (Buffer.byteLength(text) > maximumBytes) throw invalid(file, ['the file is larger than 8 MiB'])
   if (nestsTooDeep(text)) throw invalid(file, ['the file nests deeper than 100 levels'])
   const lines = new LineCounter()
   const { document, value } = unfold(text, file, lines)
-  const parsed = blueprintSchema.safeParse(value)
+  const foreign = value !== null && typeof value === 'object' && 'foreign' in value
+  const parsed = foreign ? foreignSchema.safeParse(value) : blueprintSchema.safeParse(value)
   if (!parsed.success) {
     throw invalid(
       file,
       findings(parsed.error.issues, value).map((finding) => inWords(finding, file, document, lines)),
     )
   }
-  return withAbsolutePaths(parsed.data, dirname(resolve(file)))
+  const directory = dirname(resolve(file))
+  return isForeign(parsed.data) ? withAbsoluteFiles(parsed.data, directory) : withAbsolutePaths(parsed.data, directory)
 }
 
 function unfold(text: string, file: string, lines: LineCounter): { document: Document.Parsed; value: unknown } {
@@ -86,6 +99,12 @@ function withAbsolutePaths(blueprint: Blueprint, directory: string): Blueprint {
       added.from === undefined ? added : { ...added, from: resolve(directory, added.from) },
     ),
   }
+}
+
+function withAbsoluteFiles(blueprint: ForeignBlueprint, directory: string): ForeignBlueprint {
+  const absolute = (file: ForeignFile) => (isUrl(file.from) ? file : { ...file, from: resolve(directory, file.from) })
+  const { kernel, initrds, cmdline } = blueprint.foreign
+  return { ...blueprint, foreign: { kernel: absolute(kernel), initrds: initrds.map(absolute), cmdline } }
 }
 
 function invalid(file: string, details: readonly string[], cause?: unknown): BootloomError {

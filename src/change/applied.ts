@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { parseBlueprint } from '../blueprint/parse.ts'
+import type { ForeignBlueprint } from '../blueprint/foreign.ts'
+import { isForeign, parseAnyBlueprint } from '../blueprint/parse.ts'
 import type { Blueprint } from '../blueprint/schema.ts'
 import { BootloomError } from '../config/errors.ts'
 import { nearest } from '../config/nearest.ts'
@@ -10,12 +11,17 @@ import type { Context } from './context.ts'
 
 /** A blueprint as it was applied, and how far the work on it has come. */
 export interface Applied {
-  readonly blueprint: Blueprint
+  readonly blueprint: Blueprint | ForeignBlueprint
   readonly record: BlueprintRecord
 }
 
-const read = (yaml: string, directory: string, file = 'blueprint.yaml'): Blueprint =>
-  parseBlueprint(yaml, join(directory, file))
+/** As `Applied`, of an application. */
+export interface AppliedWoven extends Applied {
+  readonly blueprint: Blueprint
+}
+
+const read = (yaml: string, directory: string, file = 'blueprint.yaml') =>
+  parseAnyBlueprint(yaml, join(directory, file))
 
 /**
  * Takes a blueprint in. What an earlier version of it led to is kept as far as it still holds; the profile does while
@@ -40,6 +46,8 @@ export async function applyBlueprint(
       ...(current?.stackSources ? { stackSources: current.stackSources } : {}),
       ...(current?.profileDigest &&
       before &&
+      !isForeign(before) &&
+      !isForeign(blueprint) &&
       same(before, blueprint, ['start', 'probe', 'workload', 'files', 'writable'])
         ? { profileDigest: current.profileDigest }
         : {}),
@@ -54,6 +62,10 @@ function same(before: Blueprint, after: Blueprint, parts: readonly (keyof Bluepr
   return parts.every((part) => canonicalJson(before[part] ?? null) === canonicalJson(after[part] ?? null))
 }
 
+/** The sources of a blueprint; a foreign one has none. */
+export const stackOf = (blueprint: Blueprint | ForeignBlueprint): Blueprint['stack'] =>
+  isForeign(blueprint) ? [] : blueprint.stack
+
 /** BLUEPRINT_UNKNOWN, with the nearest name, when it was never applied. */
 export async function appliedBlueprint(context: Context, name: string): Promise<Applied> {
   const record = await getBlueprint(context.state.redis, name)
@@ -62,4 +74,11 @@ export async function appliedBlueprint(context: Context, name: string): Promise<
   throw new BootloomError('BLUEPRINT_UNKNOWN', `no blueprint ${name} was applied`, {
     ...(close === undefined ? {} : { hint: `Did you mean ${close}? \`bootloom blueprint list\` lists them.` }),
   })
+}
+
+/** As `appliedBlueprint`, of an application; BLUEPRINT_FOREIGN when there is nothing to observe or weave. */
+export async function wovenBlueprint(context: Context, name: string): Promise<AppliedWoven> {
+  const { blueprint, record } = await appliedBlueprint(context, name)
+  if (!isForeign(blueprint)) return { blueprint, record }
+  throw new BootloomError('BLUEPRINT_FOREIGN', `${name} is foreign: it is not observed or woven`)
 }

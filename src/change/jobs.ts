@@ -1,6 +1,9 @@
+import { isForeign } from '../blueprint/parse.ts'
 import type { Level } from '../compose/bundle-format.ts'
 import type { OnProgress } from '../config/progress.ts'
+import { appliedBlueprint } from './applied.ts'
 import type { Context } from './context.ts'
+import { composeForeign } from './foreign.ts'
 import type { ComposeReport, ObserveReport, UpdateReport } from './report.ts'
 import { composeBlueprint, observeBlueprint, refreshBlueprint, updateBlueprintStack } from './weave.ts'
 
@@ -35,8 +38,11 @@ export async function perform(
       return updateBlueprintStack(job.blueprint, work)
     case 'observe':
       return observeBlueprint(job.blueprint, work)
-    case 'compose':
+    case 'compose': {
+      const { blueprint, record } = await appliedBlueprint(context, job.blueprint)
+      if (isForeign(blueprint)) return composeForeign({ blueprint, record }, work)
       return composeBlueprint(job.blueprint, { level: job.level, full: job.full, reason: 'composed' }, work)
+    }
     case 'refresh':
       return refreshBlueprint(job.blueprint, work)
   }

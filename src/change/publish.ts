@@ -9,7 +9,7 @@ import type { Context } from './context.ts'
 interface Publication {
   readonly blueprint: string
   readonly bundle: Digest
-  readonly level: Level
+  readonly level: Level | 'foreign'
   /** Why there is a new bundle, in a few words. */
   readonly reason: string
   /** Segments woven anew. */
@@ -18,12 +18,17 @@ interface Publication {
 
 /**
  * Moves both channels to the bundle: there is nothing between candidate and stable that could object. A bundle woven
- * from a selection that is no longer the blueprint's newest came too late and is not published.
+ * from a selection (or fetched for a blueprint) that is no longer the newest came too late and is not published.
  */
-export async function publish(context: Context, publication: Publication, selection: Digest): Promise<void> {
+export async function publish(
+  context: Context,
+  publication: Publication,
+  of: { readonly selection: Digest } | { readonly applied: Digest },
+): Promise<void> {
   const { blueprint, bundle, reason } = publication
   const { redis } = context.state
-  if ((await getBlueprint(redis, blueprint))?.selectionDigest !== selection) return
+  const record = await getBlueprint(redis, blueprint)
+  if ('selection' in of ? record?.selectionDigest !== of.selection : record?.digest !== of.applied) return
   await moveChannel(redis, { blueprint, channel: 'candidate', digest: bundle, reason })
   const moved = await moveChannel(redis, { blueprint, channel: 'stable', digest: bundle, reason })
   if (!moved) return

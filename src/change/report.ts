@@ -5,7 +5,7 @@ import type { Digest } from '../store/digest.ts'
 export interface ComposeReport {
   readonly digest: Digest
   readonly blueprint: string
-  readonly level: 'fast' | 'thorough'
+  readonly level: 'fast' | 'thorough' | 'foreign'
   readonly rows: readonly (SegmentSummary & { readonly reused: boolean })[]
   readonly totals: { readonly files: number; readonly raw: number; readonly size: number; readonly kernel: number }
   /** What a golden image would have shipped. */

@@ -2,7 +2,7 @@ import type { Logger } from '../config/log.ts'
 import { watchTree } from '../repository/watch.ts'
 import { listBlueprints } from '../state/blueprints.ts'
 import { addEvent } from '../state/events.ts'
-import { appliedBlueprint } from './applied.ts'
+import { appliedBlueprint, stackOf } from './applied.ts'
 import type { Context } from './context.ts'
 import type { Workshop } from './workshop.ts'
 
@@ -28,7 +28,7 @@ export class TreeWatch {
   async sync(): Promise<void> {
     for (const { name } of await listBlueprints(this.#context.state.redis)) {
       const { blueprint } = await appliedBlueprint(this.#context, name)
-      const paths = blueprint.stack.flatMap((source) => ('tree' in source ? [source.tree.path] : []))
+      const paths = stackOf(blueprint).flatMap((source) => ('tree' in source ? [source.tree.path] : []))
       const trees = paths.join('\0')
       const before = this.#watched.get(name)
       if (before?.trees === trees) continue

@@ -12,13 +12,13 @@ import type { Stack } from '../repository/stack.ts'
 import { ensureInstalled, refreshTrees, updateStack } from '../repository/update.ts'
 import { type BlueprintRecord, updateBlueprint } from '../state/blueprints.ts'
 import { canonicalJson, type Digest, digestOf } from '../store/digest.ts'
-import { type Applied, appliedBlueprint } from './applied.ts'
+import { type AppliedWoven as Applied, wovenBlueprint } from './applied.ts'
 import type { Context } from './context.ts'
 import { publish } from './publish.ts'
 import type { ComposeReport, ObserveReport, UpdateReport } from './report.ts'
 
 /** One blueprint under work: what is known of it grows from step to step and is written down at each. */
-interface Work {
+export interface Work {
   readonly context: Context
   readonly progress: OnProgress
   readonly signal: AbortSignal
@@ -27,7 +27,7 @@ interface Work {
 /** Watches the application run and keeps the profile; the stack is brought up first when there is none. */
 export async function observeBlueprint(name: string, work: Work): Promise<ObserveReport> {
   const { context, progress, signal } = work
-  const applied = await appliedBlueprint(context, name)
+  const applied = await wovenBlueprint(context, name)
   const { stack, digest } = await currentStack(applied, work)
   const root = await ensureInstalled(stack, context, progress, signal)
   const trees = await Promise.all(
@@ -62,10 +62,10 @@ interface WeaveOptions {
  */
 export async function composeBlueprint(name: string, options: WeaveOptions, work: Work): Promise<ComposeReport> {
   const { context } = work
-  let applied = await appliedBlueprint(context, name)
+  let applied = await wovenBlueprint(context, name)
   if (!options.full && applied.record.profileDigest === undefined) {
     await observeBlueprint(name, work)
-    applied = await appliedBlueprint(context, name)
+    applied = await wovenBlueprint(context, name)
   }
   const { stack, digest: stackDigest } = await currentStack(applied, work)
   if (options.full) {
@@ -85,7 +85,7 @@ export async function composeBlueprint(name: string, options: WeaveOptions, work
 export async function updateBlueprintStack(name: string, work: Work): Promise<UpdateReport> {
   const { context, progress, signal } = work
   const started = performance.now()
-  const applied = await appliedBlueprint(context, name)
+  const applied = await wovenBlueprint(context, name)
   const { record } = applied
   const { digest, stack, changed } = await updateStack(requestOf(applied), context, progress, signal)
   await rememberStack(applied, digest, context)
@@ -113,7 +113,7 @@ export async function updateBlueprintStack(name: string, work: Work): Promise<Up
 /** A tree of the blueprint changed: reads the trees, weaves what differs at the fast level and publishes it. */
 export async function refreshBlueprint(name: string, work: Work): Promise<ComposeReport | null> {
   const { context, signal } = work
-  const applied = await appliedBlueprint(context, name)
+  const applied = await wovenBlueprint(context, name)
   const { record } = applied
   const { stackDigest, profileDigest, selectionDigest } = record
   if (!stackDigest || !profileDigest || !selectionDigest || record.stackSources !== sourcesOf(applied)) return null
@@ -180,7 +180,11 @@ async function weaveAndPublish(
   work: Work,
 ): Promise<ComposeReport> {
   const { digest: bundle, blueprint, woven, ...rest } = await weave(applied, stack, selection, { level }, work)
-  await publish(work.context, { blueprint, bundle, level, reason, woven }, digestOf(canonicalJson(selection)))
+  await publish(
+    work.context,
+    { blueprint, bundle, level, reason, woven },
+    { selection: digestOf(canonicalJson(selection)) },
+  )
   return { digest: bundle, blueprint, woven, ...rest }
 }
 

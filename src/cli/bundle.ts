@@ -1,12 +1,12 @@
 import type { Command } from 'commander'
-import type { BundleConfig, BundleSummary } from '../compose/bundle-format.ts'
+import type { BundleConfig, BundleSummary, ForeignConfig } from '../compose/bundle-format.ts'
 import { shortDigest } from '../store/digest.ts'
 import { withApi } from './api.ts'
 import { addCommand, addNoun } from './command.ts'
 import { bytesText, printResult, remark, table, timeText } from './output.ts'
 
 /** A bundle as the API shows it: what lists show of it, and its config. */
-type BundleDetails = BundleSummary & { readonly config?: BundleConfig }
+type BundleDetails = BundleSummary & { readonly config?: BundleConfig | ForeignConfig }
 
 export function addBundle(program: Command): void {
   const bundle = addNoun(program, 'bundle', 'What nodes boot: a kernel and segments, named by their digest.')
@@ -46,6 +46,7 @@ export function addBundle(program: Command): void {
 
 async function render({ config, ...summary }: BundleDetails): Promise<string> {
   const size = await bytesText()
+  if (config?.level === 'foreign') return renderForeign(summary, config)
   const segments = config?.segments ?? []
   const facts = [
     `bundle      ${summary.digest}`,
@@ -58,4 +59,11 @@ async function render({ config, ...summary }: BundleDetails): Promise<string> {
   if (segments.length === 0) return facts.join('\n')
   const rows = segments.map((one) => [one.name, one.version, one.kind, one.files, size(one.raw), size(one.size)])
   return [...facts, '', await table(['segment', 'version', 'kind', '>files', '>raw', '>compressed'], rows)].join('\n')
+}
+
+async function renderForeign(summary: BundleSummary, { cmdline, files }: ForeignConfig): Promise<string> {
+  const size = await bytesText()
+  const facts = [`bundle      ${summary.digest}`, `blueprint   ${summary.blueprint}, foreign`, `cmdline     ${cmdline}`]
+  const rows = files.map((file) => [file.from, size(file.size), shortDigest(file.digest)])
+  return [...facts, '', await table(['file', '>size', 'digest'], rows)].join('\n')
 }

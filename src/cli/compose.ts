@@ -23,7 +23,9 @@ export function addCompose(program: Command): void {
     })
 }
 
-async function render({ digest, rows, totals, fullStack, reused, woven, seconds }: ComposeReport): Promise<string> {
+async function render(composed: ComposeReport): Promise<string> {
+  if (composed.level === 'foreign') return renderForeign(composed)
+  const { digest, rows, totals, fullStack, reused, woven, seconds } = composed
   const size = await bytesText()
   const cells = rows.map((row) => [
     row.name,
@@ -43,5 +45,15 @@ async function render({ digest, rows, totals, fullStack, reused, woven, seconds 
     `initramfs    ${size(totals.size)}, kernel ${size(totals.kernel)}, together ${size(totals.size + totals.kernel)}`,
     `segments     ${reused} reused, ${woven.length} woven in ${durationText(seconds * 1000)}`,
     `bundle       ${shortDigest(digest)}`,
+  ].join('\n')
+}
+
+/** Nothing was woven: what was fetched. */
+async function renderForeign({ digest, totals, seconds }: ComposeReport): Promise<string> {
+  const size = await bytesText()
+  return [
+    `kernel       ${size(totals.kernel)}`,
+    `initrds      ${size(totals.size)}`,
+    `bundle       ${shortDigest(digest)}, fetched in ${durationText(seconds * 1000)}`,
   ].join('\n')
 }

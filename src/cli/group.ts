@@ -2,13 +2,17 @@ import type { Command } from 'commander'
 import type { Group } from '../state/groups.ts'
 import { withApi } from './api.ts'
 import { addCommand, addNoun } from './command.ts'
+import { optionsFrom } from './dhcp-options.ts'
 import { printResult, remark, table } from './output.ts'
 import { assignmentText } from './timeline.ts'
+import { sendUserData } from './user-data.ts'
 
 interface SetOptions {
-  readonly blueprint: string
+  readonly blueprint?: string
   readonly channel?: string
   readonly bundle?: string
+  readonly userData?: string
+  readonly option?: readonly string[] | false
 }
 
 const groupPath = (name: string): string => `/v1/groups/${encodeURIComponent(name)}`
@@ -18,15 +22,29 @@ export function addGroup(program: Command): void {
 
   addCommand(group, {
     words: 'set <name>',
-    description: 'Say what the nodes of a group boot, unless they have an assignment of their own.',
+    description:
+      'Say what the nodes of a group boot, unless they have an assignment of their own, and what DHCP tells them.',
     example: 'bootloom group set web --blueprint apache',
   })
-    .requiredOption('--blueprint <name>', 'the blueprint that they boot')
+    .option('--blueprint <name>', 'the blueprint that they boot')
     .option('--channel <channel>', 'the channel of the blueprint: stable or candidate')
     .option('--bundle <digest>', 'one bundle instead of a channel')
-    .action(async (name: string, options: SetOptions, command: Command) => {
-      const result = await withApi(command, (api) => api.send<unknown>('PUT', groupPath(name), options))
-      await printResult(command, result ?? options, () => `nodes of ${name} boot ${options.blueprint}`)
+    .option(
+      '--user-data <file>',
+      'what cloud-init, Ignition and the like get on its nodes; an empty file takes it away',
+    )
+    .option('--option <name=value...>', 'DHCP options of its nodes, in place of those that it had')
+    .option('--no-option', 'no DHCP options for its nodes any more')
+    .action(async (name: string, { option, userData, ...rest }: SetOptions, command: Command) => {
+      const given = option === undefined ? {} : { options: optionsFrom(option || []) }
+      const body = { ...rest, ...given }
+      const result = await withApi(command, async (api) => {
+        const record = await api.send<unknown>('PUT', groupPath(name), body)
+        if (userData !== undefined) await sendUserData(api, groupPath(name), userData)
+        return record
+      })
+      const done = rest.blueprint ? `nodes of ${name} boot ${rest.blueprint}` : `${name} is set`
+      await printResult(command, result ?? body, () => done)
     })
 
   addCommand(group, { words: 'list', description: 'List the groups.', example: 'bootloom group list' }).action(

@@ -15,6 +15,14 @@ interface NodeOptions {
   readonly console?: true
 }
 
+interface StormOptions {
+  readonly name?: string
+  readonly nodes?: number
+  readonly within?: number
+  readonly seed?: number
+  readonly blueprint?: string
+}
+
 /** The lab stands beside src/, and only the command line knows it; it is loaded when it is asked for. */
 const loadLab = () => import('../../lab/commands.ts')
 
@@ -22,6 +30,7 @@ export function addLab(program: Command): void {
   const lab = addNoun(program, 'lab', 'A network of virtual machines on this machine, to try Bootloom in (needs root).')
   addServers(lab)
   addMachines(lab)
+  addStorm(lab)
 
   addCommand(lab, {
     words: 'demo',
@@ -115,6 +124,32 @@ function addMachines(lab: Command): void {
       const settings = await labNode({ index, action, ...rest })
       if (action === 'console') return
       await printResult(command, settings, ({ mac }) => `node ${index} (${mac}) is ${stop ? 'off' : 'on'}`)
+    })
+}
+
+function addStorm(lab: Command): void {
+  addCommand(lab, {
+    words: 'storm',
+    description:
+      'Simulate many nodes that power on at once, each from DHCP to ready, and say how long every stage took.',
+    example: 'bootloom lab storm --nodes 1000',
+  })
+    .option('--nodes <count>', 'how many (default 100)', wholeNumber)
+    .option('--within <seconds>', 'over which time they are powered on (default 5)', wholeNumber)
+    .option('--seed <number>', 'repeats the same choices and MAC addresses (default 1)', wholeNumber)
+    .option(
+      '--blueprint <name>',
+      'a ready-made blueprint to boot; without it, random bytes as heavy as Apache’s bundle',
+    )
+    .addOption(nameOption())
+    .action(async (options: StormOptions, command: Command) => {
+      const { labStorm, stormTable } = await import('../../lab/storm/command.ts')
+      const view = showProgress(command)
+      const onView = (line: string) => view.show({ step: 'storm', detail: line })
+      const { nodes = 100, ...rest } = options
+      const result = await labStorm({ ...rest, nodes, onProgress: view.show, onView }).finally(view.end)
+      await printResult(command, result, stormTable)
+      if (result.ready < nodes) process.exitCode = 1
     })
 }
 

@@ -2,8 +2,10 @@ import type { Command } from 'commander'
 import type { NodeRecord, Sighting } from '../state/nodes.ts'
 import { withApi } from './api.ts'
 import { addCommand, addNoun } from './command.ts'
+import { optionsFrom } from './dhcp-options.ts'
 import { printResult, remark, table, timeText } from './output.ts'
 import { assignmentText, type NodeDetails, renderNode } from './timeline.ts'
+import { sendUserData } from './user-data.ts'
 
 /** Machines that were merely seen are listed, too. */
 type NodeRow = NodeRecord & Pick<Sighting, 'lastSeen'>
@@ -14,6 +16,8 @@ interface SetOptions {
   readonly bundle?: string
   readonly hostname?: string
   readonly group?: readonly string[]
+  readonly userData?: string
+  readonly option?: readonly string[] | false
 }
 
 const nodePath = (mac: string): string => `/v1/nodes/${encodeURIComponent(mac)}`
@@ -31,10 +35,21 @@ export function addNode(program: Command): void {
     .option('--bundle <digest>', 'one bundle instead of a channel, by its digest or its first digits')
     .option('--hostname <name>', 'its host name')
     .option('--group <name...>', 'groups that it belongs to')
+    .option('--user-data <file>', 'what cloud-init, Ignition and the like get on it; an empty file takes it away')
+    .option('--option <name=value...>', 'DHCP options of its own, in place of those that it had')
+    .option('--no-option', 'no DHCP options of its own any more')
     .action(async (mac: string, options: SetOptions, command: Command) => {
-      const { group, ...rest } = options
-      const body = { ...rest, ...(group === undefined ? {} : { groups: group }) }
-      const result = await withApi(command, (api) => api.send<unknown>('PUT', nodePath(mac), body))
+      const { group, option, userData, ...rest } = options
+      const body = {
+        ...rest,
+        ...(group === undefined ? {} : { groups: group }),
+        ...(option === undefined ? {} : { options: optionsFrom(option || []) }),
+      }
+      const result = await withApi(command, async (api) => {
+        const record = await api.send<unknown>('PUT', nodePath(mac), body)
+        if (userData !== undefined) await sendUserData(api, nodePath(mac), userData)
+        return record
+      })
       const target = options.blueprint ? ` boots ${options.blueprint} from its next start on` : ' is known'
       await printResult(command, result ?? body, () => `${mac}${target}`)
     })

@@ -4,10 +4,12 @@ import { addBlueprint } from './blueprint.ts'
 import { addBundle } from './bundle.ts'
 import { addCompose } from './compose.ts'
 import { addConfig } from './config.ts'
+import { addDhcp } from './dhcp.ts'
 import { addDoctor } from './doctor.ts'
 import { addEvents } from './events.ts'
 import { addGroup } from './group.ts'
 import { addLab } from './lab.ts'
+import { addLease } from './lease.ts'
 import { addNode } from './node.ts'
 import { addObserve } from './observe.ts'
 import { addRepo } from './repo.ts'
@@ -21,7 +23,19 @@ export function buildProgram(): Command {
     .option('--json', 'print one JSON document instead of text')
     .option('--state <directory>', 'the state directory (setting: state)')
     .option('--config <file>', 'the settings file (else BOOTLOOM_CONFIG, ./bootloom.yaml, /etc/bootloom/bootloom.yaml)')
-  const nouns = [addServe, addNode, addGroup, addBlueprint, addObserve, addCompose, addBundle, addRepo, addEvents]
+  const nouns = [
+    addServe,
+    addNode,
+    addGroup,
+    addLease,
+    addDhcp,
+    addBlueprint,
+    addObserve,
+    addCompose,
+    addBundle,
+    addRepo,
+    addEvents,
+  ]
   for (const add of [...nouns, addLab, addDoctor, addConfig]) add(program)
   settle(program)
   return program

@@ -40,3 +40,12 @@ function singleWord(name: string, value: string): string {
     where: `bootloom.${name}`,
   })
 }
+
+/** A foreign command line with its places filled in. VALUE_UNFIT when the node has no value for one, or it is no word. */
+export function foreignCommandLine(cmdline: string, values: Readonly<Record<string, string | undefined>>): string {
+  return cmdline.replace(/\{\{(\w+)\}\}/g, (place, name: string) => {
+    const value = values[name]
+    if (value !== undefined) return singleWord(name, value)
+    throw new BootloomError('VALUE_UNFIT', `the command line wants ${place}, and this node has none`, { where: name })
+  })
+}

@@ -10,6 +10,10 @@ export const mediaTypes = {
   config: 'application/vnd.bootloom.bundle.config.v1+json',
   kernel: 'application/vnd.bootloom.kernel.v1',
   segment: 'application/vnd.bootloom.segment.v1.cpio+zstd',
+  /** An initial ramdisk of a foreign bundle, as it was fetched. */
+  initrd: 'application/vnd.bootloom.initrd.v1',
+  /** One to three zero bytes, so that the initrd behind begins at a multiple of 4 (Linux, early-userspace/buffer-format). */
+  padding: 'application/vnd.bootloom.padding.v1',
 } as const
 
 export type Level = 'fast' | 'thorough'
@@ -54,4 +58,15 @@ export interface SegmentSummary {
   readonly raw: number
   readonly size: number
   readonly digest: Digest
+}
+
+/** The config blob of a bundle whose kernel and initrds somebody else made: it has no end marker and takes no overlay. */
+export interface ForeignConfig {
+  readonly blueprint: string
+  readonly level: 'foreign'
+  /** With places in double braces, filled in for each boot. */
+  readonly cmdline: string
+  readonly inputs: { readonly blueprint: Digest }
+  /** The kernel first; where each came from. */
+  readonly files: readonly { readonly from: string; readonly digest: Digest; readonly size: number }[]
 }

@@ -7,12 +7,14 @@ export interface InitramfsPart {
   readonly offset: number
 }
 
+const unpacked = new Set<string>([mediaTypes.segment, mediaTypes.initrd, mediaTypes.padding])
+
 /** A bundle's initramfs as the concatenation of its segments, in the order in which the kernel unpacks them. */
 export function initramfsParts(manifest: BundleManifest): { readonly parts: InitramfsPart[]; readonly size: number } {
   const parts: InitramfsPart[] = []
   let size = 0
   for (const descriptor of manifest.layers) {
-    if (descriptor.mediaType !== mediaTypes.segment) continue
+    if (!unpacked.has(descriptor.mediaType)) continue
     parts.push({ descriptor, offset: size })
     size += descriptor.size
   }

@@ -91,6 +91,24 @@ export const catalogue = {
     meaning: 'A blueprint file is no YAML or does not fit the blueprint format.',
     hint: 'Mend each line named below; docs/reference/blueprint.md lists every key with its meaning.',
   },
+  BLUEPRINT_FOREIGN: {
+    status: 409,
+    exit: 2,
+    meaning: 'What was asked for is work on an application, and the blueprint is of a foreign kernel and initrds.',
+    hint: '`bootloom compose NAME` fetches its files; there is nothing to observe, and no stack to update.',
+  },
+  FOREIGN_FETCH_FAILED: {
+    status: 502,
+    exit: 1,
+    meaning: 'A file of a foreign blueprint could not be fetched: no answer, too slow, too large, or no file.',
+    hint: 'Check the path or the URL in the blueprint, then run `bootloom compose NAME` again.',
+  },
+  FOREIGN_DIGEST: {
+    status: 422,
+    exit: 1,
+    meaning: 'A file of a foreign blueprint is not the one whose SHA-256 the blueprint names.',
+    hint: 'If the file was renewed on purpose, name its new digest in the blueprint. Nothing was kept.',
+  },
   ACCOUNT_UNKNOWN: {
     status: 422,
     exit: 1,
@@ -121,10 +139,28 @@ export const catalogue = {
     meaning: 'A file in templates/rules does not fit the format of rules.',
     hint: 'Mend the lines named below; src/blueprint/rules.ts documents the format.',
   },
+  SUBNET_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'The address lies in no subnet that DHCP gives out.',
+    hint: 'See dhcp.subnets in the settings: `bootloom config --show`.',
+  },
+  LEASE_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'Nobody holds a lease on the address.',
+    hint: '`bootloom lease list` shows every lease on record.',
+  },
+  RESERVATION_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'The address is reserved for nobody, or by the settings, which only the settings file can change.',
+    hint: '`bootloom lease list` shows the reservations and where they come from.',
+  },
   ADDRESS_RESERVED: {
     status: 409,
     exit: 1,
-    meaning: 'The address is reserved for another MAC.',
+    meaning: 'The address is reserved for another client.',
     hint: 'Take that reservation back first, or choose another address.',
   },
   BOOT_PROGRAM_MISSING: {
@@ -192,6 +228,18 @@ export const catalogue = {
     exit: 1,
     meaning: 'The channel has no earlier bundle to go back to.',
     hint: '`bootloom bundle list` prints the bundles that it can be moved to.',
+  },
+  USER_DATA_MISSING: {
+    status: 404,
+    exit: 1,
+    meaning: 'A node asked for its user data, and neither it nor one of its groups has any.',
+    hint: 'Give it some: `bootloom node set MAC --user-data FILE`.',
+  },
+  NODE_NOT_YOU: {
+    status: 403,
+    exit: 1,
+    meaning: 'Something asks in the name of a MAC from an address that our lease gave to another, or to nobody.',
+    hint: 'A node with an address from elsewhere must get it from this DHCP server, or dhcp.mode be off.',
   },
   BOOT_NOT_CURRENT: {
     status: 403,

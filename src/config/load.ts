@@ -110,9 +110,10 @@ function servingFindings(values: Record<string, unknown>, origin: LoadedSettings
     findings.push('network.interface: serve needs the boot interface by name (or --interface); it never chooses one')
   }
   const hasSubnets = Array.isArray(dhcp.subnets) ? dhcp.subnets.length > 0 : dhcp.subnets !== undefined
-  if ((dhcp.mode ?? 'server') === 'server' && !hasSubnets) {
+  const mode = dhcp.mode ?? 'server'
+  if ((mode === 'server' || mode === 'auto') && !hasSubnets) {
     const where = origin(['dhcp', 'mode'])
-    findings.push(`dhcp.subnets (dhcp.mode server, ${where}): give at least one subnet, or set dhcp.mode to off`)
+    findings.push(`dhcp.subnets (dhcp.mode ${mode}, ${where}): give at least one subnet, or set dhcp.mode to off`)
   }
   return findings
 }

@@ -1,20 +1,10 @@
 import { z } from 'zod'
-import { checkOverlap, checkSubnet } from './subnets.ts'
+import { dhcpSchema, interfaceNameSchema } from './dhcp-settings.ts'
+import { rate } from './units.ts'
 
 /** The settings, as bootloom.yaml holds them. `docs/reference/settings.md` is generated from this schema. */
 
 const ipv4 = z.ipv4()
-const subnet = z
-  .strictObject({
-    subnet: z.cidrv4().describe('The subnet, as 10.77.0.0/24.'),
-    range: z.tuple([ipv4, ipv4]).describe('First and last address given out dynamically.'),
-    router: ipv4.optional().describe('Default gateway of the nodes.'),
-    dns: z.array(ipv4).default([]).describe('Name servers of the nodes.'),
-    domain: z.string().max(253).optional().describe('Domain name of the nodes.'),
-    lease: z.int().min(60).max(31_536_000).default(3600).describe('Lease time in seconds.'),
-  })
-  .superRefine(checkSubnet)
-
 export const settingsSchema = z.strictObject({
   state: z
     .string()
@@ -39,35 +29,91 @@ export const settingsSchema = z.strictObject({
     .prefault({}),
   network: z
     .strictObject({
-      interface: z
-        .string()
-        .regex(/^[^\s/]{1,15}$/)
-        .optional()
-        .describe('The boot interface. Nothing is served without it.'),
+      interface: interfaceNameSchema.optional().describe('The boot interface. Nothing is served without it.'),
       address: ipv4.optional().describe('This server on it; its first IPv4 address unless named.'),
+      interfaces: z
+        .array(interfaceNameSchema)
+        .default([])
+        .describe('Further boot interfaces, each with its first IPv4 address.'),
+      routerAdvertisements: z
+        .enum(['auto', 'on', 'off'])
+        .default('auto')
+        .describe(
+          "`on` has radvd advertise a router of lifetime 0, nobody's router, which spares iPXE a wait of 13 to 16 s; " +
+            '`auto` does where radvd is installed and the interface speaks IPv6.',
+        ),
     })
     .prefault({}),
-  dhcp: z
+  dhcp: dhcpSchema.prefault({}),
+  boot: z
     .strictObject({
-      mode: z
-        .enum(['server', 'off'])
-        .default('server')
-        .describe('`server` gives out addresses; `off` leaves DHCP to another server.'),
-      subnets: z
-        .array(subnet)
-        .superRefine(checkOverlap)
-        .default([])
-        .describe('What is given out; relayed requests choose by their giaddr.'),
-      offerHold: z.int().min(5).max(600).default(60).describe('Seconds an offered address is held for its client.'),
+      programs: z
+        .strictObject({
+          bios: z.string().min(1).default('/usr/lib/ipxe/undionly.kpxe').describe('For BIOS firmware.'),
+          x64Uefi: z.string().min(1).default('/usr/lib/ipxe/snponly.efi').describe('For UEFI on x86-64.'),
+          ia32Uefi: z.string().min(1).optional().describe('For UEFI on 32-bit x86; Debian has none.'),
+          arm64Uefi: z.string().min(1).optional().describe('For UEFI on arm64; Debian has none.'),
+        })
+        .prefault({}),
     })
     .prefault({}),
   tftp: z
     .strictObject({
       enabled: z.boolean().default(true).describe('Serve network boot programs by TFTP.'),
       port: z.int().min(1).max(65535).default(69).describe('UDP port; firmware asks 69.'),
+      singlePort: z
+        .boolean()
+        .default(false)
+        .describe('Also send files from that port, for firewalls that pass no other; most clients take it.'),
+      blockSize: z
+        .int()
+        .min(512)
+        .max(65464)
+        .default(1468)
+        .describe('Largest block in bytes. 1468 fits the MTU of Ethernet; larger ones travel in fragments.'),
+      sessions: z
+        .strictObject({
+          perClient: z.int().min(1).max(10_000).default(32).describe('Transfers at once to one address.'),
+          total: z.int().min(1).max(100_000).default(1024).describe('Transfers at once in all.'),
+        })
+        .prefault({}),
     })
     .prefault({}),
-  http: z.strictObject({ port: z.int().min(1).max(65535).default(8080).describe('Port that nodes ask.') }).prefault({}),
+  http: z
+    .strictObject({
+      port: z.int().min(1).max(65535).default(8080).describe('Port that nodes ask.'),
+      bandwidth: z
+        .strictObject({
+          total: rate.optional().describe('Most that all nodes together are sent, in bytes a second or as 1 GB/s.'),
+          perNode: rate.optional().describe('Most that one address is sent, in bytes a second or as 100 MB/s.'),
+        })
+        .prefault({}),
+      admission: z
+        .int()
+        .min(1)
+        .max(100_000)
+        .optional()
+        .describe('Nodes that may download at once; the others wait their turn. Absent: all.'),
+      connections: z
+        .strictObject({
+          perAddress: z.int().min(1).max(100_000).default(256).describe('Connections that one address may hold.'),
+          total: z.int().min(1).max(1_000_000).default(16_384).describe('Connections held in all.'),
+        })
+        .prefault({}),
+      caches: z
+        .array(
+          z.strictObject({
+            subnet: z.cidrv4().describe('The nodes that it stands next to, as 10.77.3.0/24.'),
+            url: z
+              .url({ protocol: /^http$/ })
+              .transform((url) => url.replace(/\/+$/, ''))
+              .describe('The cache, as http://10.77.3.2:8080.'),
+          }),
+        )
+        .default([])
+        .describe('Rack caches, which nodes fetch bundles from; docs/guides/rack-cache.md.'),
+    })
+    .prefault({}),
   api: z
     .strictObject({
       loopbackPort: z

@@ -10,6 +10,7 @@ use warnings;
 use Socket;
 
 my $SO_BINDTODEVICE = 25;
+my $SO_RCVBUFFORCE = 33;
 $^F = 1000;    # Descriptors up to here stay open across exec.
 
 my (@named, @kept);
@@ -19,6 +20,8 @@ while (@ARGV and (my $name = shift @ARGV) ne '--') {
     setsockopt($socket, SOL_SOCKET, SO_REUSEADDR, 1) or die "bind: SO_REUSEADDR: $!\n";
     setsockopt($socket, SOL_SOCKET, SO_BROADCAST, 1) or die "bind: SO_BROADCAST: $!\n";
     setsockopt($socket, SOL_SOCKET, $SO_BINDTODEVICE, $interface) or die "bind: interface $interface: $!\n";
+    # Room for a burst of some 5,000 datagrams, where we may (CAP_NET_ADMIN): a rack that powers on asks all at once.
+    setsockopt($socket, SOL_SOCKET, $SO_RCVBUFFORCE, pack('i', 2**21));
     bind($socket, sockaddr_in($port, INADDR_ANY)) or die "bind: $name: $!\n";
     push @kept, $socket;
     push @named, "$name=" . fileno($socket);

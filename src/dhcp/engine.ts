@@ -1,67 +1,45 @@
-import type { LeaseClient, Leases } from '../state/leases.ts'
-import { type Client, identify } from './firmware.ts'
+import { bind } from './bind.ts'
+import type { DhcpContext } from './context.ts'
+import { type Decision, type Exchange, ignored, summary, tell } from './exchange.ts'
+import { identify } from './firmware.ts'
 import { messageType, readOption } from './options.ts'
 import { type DhcpPacket, noAddress } from './packet.ts'
-import { ackOf, informAckOf, nakOf, offerOf } from './reply.ts'
-import { type BootServer, type Road, roadOf } from './roads.ts'
-import type { Subnet } from './subnets.ts'
-
-/** What the engine answers from. */
-export interface DhcpContext {
-  readonly server: BootServer
-  readonly subnets: readonly Subnet[]
-  /** Seconds that an offered address is held for its client. */
-  readonly offerHold: number
-  readonly leases: Leases
-}
-
-/** The kinds of message, and `ignored` for what deserves no answer. */
-export type DhcpEventType =
-  | 'discover'
-  | 'offer'
-  | 'request'
-  | 'ack'
-  | 'nak'
-  | 'release'
-  | 'decline'
-  | 'inform'
-  | 'ignored'
-
-/** What was decided: the reply, where there is one, and the reason, where there is none or it is a NAK. */
-export interface Decision {
-  readonly type: DhcpEventType
-  readonly client: Client
-  readonly road: Road | undefined
-  readonly address?: string
-  readonly reply?: DhcpPacket
-  readonly reason?: string
-}
-
-/** A request with all that the answer follows from. */
-interface Exchange extends DhcpContext {
-  readonly request: DhcpPacket
-  readonly client: Client
-  readonly road: Road | undefined
-  readonly subnet: Subnet | undefined
-}
+import { informAckOf, offerOf } from './reply.ts'
+import { roadOf } from './roads.ts'
+import { type Place, placeIn, subnetsOf } from './whereabouts.ts'
 
 /** An address found in use by a stranger is left alone for this long. Seconds. */
 const declineHold = 3600
+
+/** An address that a stranger answers for is passed over; after so many the client has to ask again. */
+const mostConflicts = 4
 
 /**
  * Answers one message of a client (RFC 2131 §4.3). A reply is returned only after the lease table has taken the write.
  * Rejects when the table does, with nothing promised to the client.
  */
 export async function decide(request: DhcpPacket, context: DhcpContext): Promise<Decision> {
-  const client = identify(request)
-  const exchange = { ...context, request, client, road: roadOf(client), subnet: subnetOf(request, context) }
+  const kind = messageType(request.options)
+  const client = context.loops.straighten(identify(request), kind === 'request')
+  const classes = context.classes.filter((each) => each.matches(client))
+  const names = classes.map(({ name }) => name)
+  const subnets = subnetsOf(request, client, context)
+  const exchange: Exchange = {
+    context,
+    request,
+    client,
+    classes,
+    road: roadOf(client),
+    places: subnets.map((subnet) => placeIn(subnet, client, names)),
+    serverIdentifier: client.relay?.serverIdentifier ?? context.server.address,
+  }
   if (request.op !== 1) return ignored(exchange, 'no request of a client')
   if (request.htype !== 1 || request.chaddr.length !== 6) return ignored(exchange, 'no Ethernet address')
-  switch (messageType(request.options)) {
+  switch (kind) {
     case 'discover':
       return discover(exchange)
     case 'request':
-      return answerRequest(exchange)
+      return bind(exchange)
     case 'release':
       return release(exchange)
     case 'decline':
@@ -73,77 +51,72 @@ export async function decide(request: DhcpPacket, context: DhcpContext): Promise
   }
 }
 
-/** The relay's subnet; else the one that the client says it has its address in; else the one that this server is in. */
-function subnetOf(request: DhcpPacket, { subnets, server }: DhcpContext): Subnet | undefined {
-  const holding = (address: string) => subnets.find((subnet) => subnet.contains(address))
-  if (request.giaddr !== noAddress) return holding(request.giaddr)
-  return (request.ciaddr === noAddress ? undefined : holding(request.ciaddr)) ?? holding(server.address)
-}
-
+/** A subnet with a reservation for the client goes first; then each in turn, until one has an address. */
 async function discover(exchange: Exchange): Promise<Decision> {
-  const { subnet, client, leases, offerHold, request } = exchange
-  if (!subnet) return ignored(exchange, 'no subnet for where it comes from')
+  const { places, context } = exchange
+  if (places.length === 0) return ignored(exchange, 'no subnet for where it comes from')
+  const inOrder = [...places.filter((place) => place.reservation), ...places.filter((place) => !place.reservation)]
+  for (const place of inOrder) {
+    const address = await holdAddress(exchange, place)
+    if (address === undefined) continue
+    const told = await tell(exchange, place)
+    return { ...summary(exchange), type: 'offer', address, reply: offerOf(exchange, address, told) }
+  }
+  return ignored(exchange, `no free address in ${context.subnets.length === 0 ? 'any subnet' : cidrs(places)}`)
+}
+
+const cidrs = (places: readonly Place[]) => places.map(({ subnet }) => subnet.cidr).join(', ')
+
+/**
+ * An address held for the client. One that it never had is first asked for on the wire (RFC 2131 §2.2); relayed clients'
+ * are not, for their wire is not ours. An address that a stranger answers for is set aside.
+ */
+async function holdAddress({ request, context, client }: Exchange, place: Place): Promise<string | undefined> {
+  const { leases, offerHold, probe } = context
   const wanted = readOption(request.options, 'requestedAddress')
-  const address = await leases.offer(subnet.pool, holderOf(client), wanted, offerHold)
-  if (address === undefined) return ignored(exchange, `no free address in ${subnet.cidr}`)
-  return { ...summary(exchange), type: 'offer', address, reply: offerOf(exchange, subnet, address) }
+  for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
+    const offer = await leases.offer(place.pool, place.holder, wanted, offerHold)
+    if (!offer || !probe || request.giaddr !== noAddress || (offer.known && !probe.isPending(offer.address))) {
+      return offer?.address
+    }
+    const user = await probe.ask(offer.address)
+    if (user === undefined || user === client.mac) return offer.address
+    await leases.decline(place.pool.subnet, place.holder, offer.address, declineHold)
+    context.onConflict?.(offer.address, user)
+  }
+  return undefined
 }
 
-/** Which of its four states the client is in follows from what it fills in (RFC 2131 §4.3.2, table 4). */
-async function answerRequest(exchange: Exchange): Promise<Decision> {
-  const { request, server, leases, client, subnet } = exchange
-  const chosen = readOption(request.options, 'serverIdentifier')
-  if (chosen !== undefined && chosen !== server.address) {
-    if (subnet) await leases.withdraw(subnet.cidr, holderOf(client))
-    return ignored(exchange, `chose the server ${chosen}`)
-  }
-  const requested = readOption(request.options, 'requestedAddress')
-  // RENEWING and REBINDING fill in ciaddr; SELECTING and INIT-REBOOT ask by option 50.
-  const address = request.ciaddr === noAddress ? requested : request.ciaddr
-  if (address === undefined || address === noAddress) return ignored(exchange, 'asks for no address')
-  if (!subnet) return ignored(exchange, 'no subnet for where it comes from')
-  return bind(exchange, subnet, address)
-}
-
-async function bind(exchange: Exchange, subnet: Subnet, address: string): Promise<Decision> {
-  const { leases, client } = exchange
-  const refuse = (reason: string): Decision => ({
-    ...summary(exchange),
-    type: 'nak',
-    address,
-    reason,
-    reply: nakOf(exchange, reason),
-  })
-  if (!subnet.fits(address)) return refuse(`${address} is no node's address in ${subnet.cidr}`)
-  const holder = holderOf(client)
-  if (!(await leases.commit(subnet.pool, holder, address, subnet.lease))) {
-    return refuse(`${address} is not this client's`)
-  }
-  return { ...summary(exchange), type: 'ack', address, reply: ackOf(exchange, subnet, address) }
+/** RELEASE and DECLINE name the server that they are for (RFC 2131 §4.4.1, table 5): the client's, or none. */
+function isForAnother({ request, context, serverIdentifier }: Exchange): boolean {
+  const named = readOption(request.options, 'serverIdentifier')
+  return named !== undefined && named !== serverIdentifier && !context.ownAddresses.includes(named)
 }
 
 async function release(exchange: Exchange): Promise<Decision> {
-  const { leases, subnet, client, request } = exchange
-  const done = subnet && (await leases.release(subnet.cidr, holderOf(client), request.ciaddr))
+  const { context, places, request } = exchange
+  if (isForAnother(exchange)) return ignored(exchange, 'meant for another server')
+  const place = places.find(({ subnet }) => subnet.contains(request.ciaddr))
+  const done = place && (await context.leases.release(place.subnet.cidr, place.holder, request.ciaddr))
   if (!done) return ignored(exchange, `does not hold ${request.ciaddr}`)
   return { ...summary(exchange), type: 'release', address: request.ciaddr }
 }
 
 async function decline(exchange: Exchange): Promise<Decision> {
-  const { leases, subnet, client, request } = exchange
+  const { context, places, request } = exchange
+  if (isForAnother(exchange)) return ignored(exchange, 'meant for another server')
   const address = readOption(request.options, 'requestedAddress') ?? noAddress
-  const done = subnet && (await leases.decline(subnet.cidr, holderOf(client), address, declineHold))
+  const place = places.find(({ subnet }) => subnet.contains(address))
+  const done = place && (await context.leases.decline(place.subnet.cidr, place.holder, address, declineHold))
   if (!done) return ignored(exchange, `does not hold ${address}`)
   return { ...summary(exchange), type: 'decline', address, reason: 'found in use by somebody else' }
 }
 
 /** Parameters for a host with an address of its own (RFC 2131 §4.3.5); never to one outside the subnets: it may be forged. */
 async function inform(exchange: Exchange): Promise<Decision> {
-  const { subnet, request } = exchange
-  if (!subnet?.contains(request.ciaddr)) return ignored(exchange, `${request.ciaddr} is in no subnet of ours`)
-  return { ...summary(exchange), type: 'inform', address: request.ciaddr, reply: informAckOf(exchange, subnet) }
+  const { places, request } = exchange
+  const place = places.find(({ subnet }) => subnet.contains(request.ciaddr))
+  if (!place) return ignored(exchange, `${request.ciaddr} is in no subnet of ours`)
+  const told = { ...(await tell(exchange, place)), lease: undefined }
+  return { ...summary(exchange), type: 'inform', address: request.ciaddr, reply: informAckOf(exchange, told) }
 }
-
-const holderOf = (client: Client): LeaseClient => ({ identity: client.identity, mac: client.mac })
-const summary = ({ client, road }: Exchange) => ({ client, road })
-const ignored = (exchange: Exchange, reason: string): Decision => ({ ...summary(exchange), type: 'ignored', reason })

@@ -1,5 +1,7 @@
+import { nameOfCircuit, nameOfIdentifier, nameOfUuid, uuidsOf } from './identity.ts'
 import { readOption } from './options.ts'
 import type { DhcpPacket } from './packet.ts'
+import { type RelayAgent, readRelayAgent } from './relay.ts'
 
 /** What speaks DHCP on the node: firmware of some kind, iPXE whoever loaded it, or an operating system. */
 export type Speaker = 'ipxe' | 'pxe' | 'http' | 'os'
@@ -12,7 +14,9 @@ export const architectures = {
   /** Registered for EFI bytecode, but sent by x86-64 UEFI of several makers. */
   x64UefiByEbc: 9,
   arm64Uefi: 11,
+  ia32UefiHttp: 15,
   x64UefiHttp: 16,
+  arm64UefiHttp: 19,
 } as const
 
 export interface Client {
@@ -20,10 +24,15 @@ export interface Client {
   readonly mac: string
   /** Who holds the lease: option 61 when it says more than the MAC, else the MAC. */
   readonly identity: string
+  /** What else a reservation may go by; see identity.ts. */
+  readonly names: readonly string[]
+  readonly relay: RelayAgent | undefined
   readonly speaker: Speaker
   readonly architecture: number | undefined
   readonly userClass: string | undefined
   readonly vendorClass: string | undefined
+  /** It is some iPXE, whatever user class it goes by. */
+  readonly hasIpxeOption: boolean
 }
 
 /** Reads who sent a message; the captured packets in test/dhcp/golden show each firmware's habits. */
@@ -31,14 +40,27 @@ export function identify(packet: DhcpPacket): Client {
   const mac = packet.chaddr.toString('hex').replace(/(..)(?!$)/g, '$1:')
   const vendorClass = readOption(packet.options, 'vendorClass')
   const userClasses = readUserClasses(readOption(packet.options, 'userClass'))
+  const relay = readRelayAgent(packet.options)
   return {
     mac,
     identity: readIdentity(packet, mac),
+    names: readNames(packet, relay),
+    relay,
     speaker: speakerOf(vendorClass, userClasses, packet.options.has(175)),
     architecture: readOption(packet.options, 'architecture')?.[0] ?? architectureOf(vendorClass),
     userClass: userClasses.length === 0 ? undefined : userClasses.join(','),
     vendorClass,
+    hasIpxeOption: packet.options.has(175),
   }
+}
+
+function readNames(packet: DhcpPacket, relay: RelayAgent | undefined): string[] {
+  const identifier = readOption(packet.options, 'clientIdentifier')
+  return [
+    ...(identifier && identifier.length > 1 ? [nameOfIdentifier(identifier)] : []),
+    ...uuidsOf(readOption(packet.options, 'machineIdentifier')).map(nameOfUuid),
+    ...(relay?.circuitId ? [nameOfCircuit(relay.circuitId)] : []),
+  ]
 }
 
 /** An iPXE whose user class was set to something else wants to be taken for what it says. */

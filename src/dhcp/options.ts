@@ -62,6 +62,7 @@ const table = {
   hostName: option(12, text),
   domainName: option(15, text),
   broadcastAddress: option(28, address),
+  vendorSpecific: option(43, bytes),
   requestedAddress: option(50, address),
   leaseTime: option(51, whole(4)),
   overload: option(52, whole(1)),
@@ -80,6 +81,7 @@ const table = {
   relayAgent: option(82, bytes),
   architecture: option(93, shorts),
   machineIdentifier: option(97, bytes),
+  subnetSelection: option(118, address),
   ipxe: option(175, bytes),
 } as const
 

@@ -59,14 +59,15 @@ export function decodePacket(bytes: Buffer): DhcpPacket {
   if (hlen > 16) throw new DhcpPacketError('bad-hlen', `a hardware address of ${hlen} bytes`)
   if (bytes.readUInt32BE(236) !== cookie) throw new DhcpPacketError('no-cookie', 'BOOTP without the DHCP cookie')
   const own = Buffer.from(bytes)
-  const parts = new Map<number, Buffer[]>()
-  readOptions(own.subarray(optionsAt), parts)
+  const options = new Map<number, Buffer>()
+  readOptions(own, optionsAt, own.length, options)
   // RFC 2131 §4.1: first the options field, then `file`, then `sname`. Only the first may say that there is more.
-  const overload = parts.get(OVERLOAD)?.[0]?.[0] ?? 0
-  parts.delete(OVERLOAD)
-  if (overload & 1) readOptions(own.subarray(...field.file), parts)
-  if (overload & 2) readOptions(own.subarray(...field.sname), parts)
-  parts.delete(OVERLOAD)
+  const overload = options.get(OVERLOAD)?.[0] ?? 0
+  if (options.delete(OVERLOAD)) {
+    if (overload & 1) readOptions(own, ...field.file, options)
+    if (overload & 2) readOptions(own, ...field.sname, options)
+    options.delete(OVERLOAD)
+  }
   return {
     op,
     htype: own[1]!,
@@ -74,39 +75,48 @@ export function decodePacket(bytes: Buffer): DhcpPacket {
     xid: own.readUInt32BE(4),
     secs: own.readUInt16BE(8),
     flags: own.readUInt16BE(10),
-    ciaddr: own.subarray(12, 16).join('.'),
-    yiaddr: own.subarray(16, 20).join('.'),
-    siaddr: own.subarray(20, 24).join('.'),
-    giaddr: own.subarray(24, 28).join('.'),
+    ciaddr: addressAt(own, 12),
+    yiaddr: addressAt(own, 16),
+    siaddr: addressAt(own, 20),
+    giaddr: addressAt(own, 24),
     chaddr: own.subarray(28, 28 + hlen),
-    sname: overload & 2 ? '' : untilNul(own.subarray(...field.sname)),
-    file: overload & 1 ? '' : untilNul(own.subarray(...field.file)),
-    options: new Map(
-      Array.from(parts, ([code, chunks]) => [code, chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)]),
-    ),
+    sname: overload & 2 ? '' : textIn(own, ...field.sname),
+    file: overload & 1 ? '' : textIn(own, ...field.file),
+    options,
   }
 }
 
-function readOptions(area: Buffer, into: Map<number, Buffer[]>): void {
-  for (let at = 0; at < area.length; ) {
-    const code = area[at++]!
+const addressAt = (bytes: Buffer, at: number) => `${bytes[at]!}.${bytes[at + 1]!}.${bytes[at + 2]!}.${bytes[at + 3]!}`
+
+/** Reads the options from `at` to `end`; what a packet splits (RFC 3396 §7) is joined in the order of its parts. */
+function readOptions(bytes: Buffer, from: number, end: number, into: Map<number, Buffer>): void {
+  let split: Map<number, Buffer[]> | undefined
+  for (let at = from; at < end; ) {
+    const code = bytes[at++]!
     if (code === PAD) continue
-    if (code === END) return
-    const length = area[at++]
-    if (length === undefined || at + length > area.length) {
+    if (code === END) break
+    const length = at < end ? bytes[at++]! : end
+    if (at + length > end) {
       throw new DhcpPacketError('option-overruns', `option ${code} runs past the end of its field`)
     }
-    const value = area.subarray(at, at + length)
+    const value = bytes.subarray(at, at + length)
     const earlier = into.get(code)
-    if (earlier) earlier.push(value)
-    else into.set(code, [value])
+    if (earlier) {
+      split ??= new Map()
+      const parts = split.get(code)
+      if (parts) parts.push(value)
+      else split.set(code, [earlier, value])
+    } else into.set(code, value)
     at += length
   }
+  // Once, at the end: a packet of nothing but parts costs no more than its bytes.
+  if (split) for (const [code, parts] of split) into.set(code, Buffer.concat(parts))
 }
 
-function untilNul(area: Buffer): string {
-  const end = area.indexOf(0)
-  return area.toString('latin1', 0, end === -1 ? area.length : end)
+function textIn(bytes: Buffer, from: number, to: number): string {
+  if (bytes[from] === 0) return ''
+  const end = bytes.indexOf(0, from)
+  return bytes.toString('latin1', from, end === -1 || end > to ? to : end)
 }
 
 /**
@@ -117,24 +127,76 @@ function untilNul(area: Buffer): string {
 export function encodePacket(packet: DhcpPacket, maximumSize = everyClientTakes): Buffer {
   if (packet.chaddr.length > 16) throw new DhcpPacketError('bad-hlen', 'a hardware address has 16 bytes at most')
   const room = Math.max(maximumSize, everyClientTakes) - headers - optionsAt - 1
-  const chunks = [...packet.options].flatMap(([code, value]) => splitOption(code, value))
-  const fields = placeOptions(chunks, room, packet)
-  const bytes = Buffer.alloc(Math.max(smallest, optionsAt + fields.options.length + 1))
-  bytes.set([packet.op, packet.htype, packet.chaddr.length, packet.hops])
+  const length = lengthOfOptions(packet.options)
+  // Nearly always: all fits where it belongs.
+  const fields = length <= room ? undefined : placeOptions(chunksOf(packet.options), room, packet)
+  const bytes = Buffer.alloc(Math.max(smallest, optionsAt + (fields?.options.length ?? length) + 1))
+  bytes[0] = packet.op
+  bytes[1] = packet.htype
+  bytes[2] = packet.chaddr.length
+  bytes[3] = packet.hops
   bytes.writeUInt32BE(packet.xid, 4)
   bytes.writeUInt16BE(packet.secs, 8)
   bytes.writeUInt16BE(packet.flags, 10)
-  for (const [at, address] of [packet.ciaddr, packet.yiaddr, packet.siaddr, packet.giaddr].entries()) {
-    bytes.set(address.split('.').map(Number), 12 + at * 4)
-  }
+  writeAddress(bytes, 12, packet.ciaddr)
+  writeAddress(bytes, 16, packet.yiaddr)
+  writeAddress(bytes, 20, packet.siaddr)
+  writeAddress(bytes, 24, packet.giaddr)
   bytes.set(packet.chaddr, field.chaddr[0])
-  bytes.set(fields.sname, field.sname[0])
-  bytes.set(fields.file, field.file[0])
   bytes.writeUInt32BE(cookie, 236)
-  bytes.set(fields.options, optionsAt)
-  bytes[optionsAt + fields.options.length] = END
+  if (fields) {
+    bytes.set(fields.sname, field.sname[0])
+    bytes.set(fields.file, field.file[0])
+    bytes.set(fields.options, optionsAt)
+    bytes[optionsAt + fields.options.length] = END
+  } else {
+    writeText(bytes, packet.sname, field.sname)
+    writeText(bytes, packet.file, field.file)
+    bytes[writeOptions(bytes, packet.options)] = END
+  }
   return bytes
 }
+
+function writeAddress(bytes: Buffer, at: number, address: string): void {
+  if (address === noAddress) return
+  let part = 0
+  for (let i = 0; i < address.length; i++) {
+    const digit = address.charCodeAt(i) - 48
+    if (digit >= 0) part = part * 10 + digit
+    else {
+      bytes[at++] = part
+      part = 0
+    }
+  }
+  bytes[at] = part
+}
+
+function lengthOfOptions(options: Options): number {
+  let length = 0
+  for (const value of options.values()) length += value.length + 2 * Math.max(1, Math.ceil(value.length / 255))
+  return length
+}
+
+/** Returns where they end. */
+function writeOptions(bytes: Buffer, options: Options): number {
+  let at = optionsAt
+  for (const [code, value] of options) {
+    if (value.length > 255) {
+      for (const chunk of splitOption(code, value)) {
+        bytes.set(chunk, at)
+        at += chunk.length
+      }
+    } else {
+      bytes[at] = code
+      bytes[at + 1] = value.length
+      bytes.set(value, at + 2)
+      at += 2 + value.length
+    }
+  }
+  return at
+}
+
+const chunksOf = (options: Options) => [...options].flatMap(([code, value]) => splitOption(code, value))
 
 /** An option as one or more instances of up to 255 bytes (RFC 3396 §5). */
 function splitOption(code: number, value: Buffer): Buffer[] {
@@ -146,10 +208,9 @@ function splitOption(code: number, value: Buffer): Buffer[] {
   return chunks
 }
 
+/** Where the options field alone is too small. */
 function placeOptions(chunks: readonly Buffer[], room: number, packet: DhcpPacket) {
   const fixed = { sname: fixedText(packet.sname, field.sname), file: fixedText(packet.file, field.file) }
-  const all = Buffer.concat(chunks)
-  if (all.length <= room) return { ...fixed, options: all }
   const first = fill(chunks, room - 3)
   const second = packet.file === '' ? fill(first.rest, lengthOf(field.file) - 1) : { taken: [], rest: first.rest }
   const third = packet.sname === '' ? fill(second.rest, lengthOf(field.sname) - 1) : { taken: [], rest: second.rest }
@@ -177,4 +238,8 @@ function fixedText(text: string, [from, to]: readonly [number, number]): Buffer 
   // One byte less than the field: readers expect a NUL.
   if (bytes.length > to - from - 1) throw new DhcpPacketError('too-long', `${text} does not fit its field`)
   return bytes
+}
+
+function writeText(bytes: Buffer, text: string, where: readonly [number, number]): void {
+  if (text !== '') bytes.set(fixedText(text, where), where[0])
 }

@@ -1,10 +1,15 @@
 import { architectures, type Client, type Speaker } from './firmware.ts'
 import { writeOptions } from './options.ts'
 
+/** Firmware that needs a boot program of its own; the settings name the file of each (`boot.programs`). */
+type ProgramFor = 'bios' | 'x64Uefi' | 'ia32Uefi' | 'arm64Uefi'
+
 /** Where a node finds this server: its IPv4 address on the boot network, and the port that nodes ask by HTTP. */
 export interface BootServer {
   readonly address: string
   readonly httpPort: number
+  /** Under which name TFTP and HTTP have the boot program of a firmware; absent where there is none. */
+  readonly programs: { readonly [firmware in ProgramFor]?: string | undefined }
 }
 
 /** What a reply says of booting, beside the address. */
@@ -20,49 +25,25 @@ export interface Road {
   readonly speaker: Speaker
   /** Undefined: any. */
   readonly architectures?: readonly number[]
-  answer(server: BootServer): BootAnswer
+  /** Undefined: none; iPXE is given a script. So no iPXE is ever told to load iPXE. */
+  readonly program?: ProgramFor
 }
 
-const byTftp = (program: string) => (server: BootServer) => tell(server, program, {})
-
-/** The file stands in the header, where PXE firmware and iPXE look when there is no option 67. */
-function tell(server: BootServer, file: string, options: Parameters<typeof writeOptions>[0]): BootAnswer {
-  return { siaddr: server.address, file, options: writeOptions(options) }
-}
-
-/** Where boot programs are to be had over HTTP. */
-const programUrl = (server: BootServer, program: string) =>
-  `http://${server.address}:${server.httpPort}/program/${program}`
-
-/** Sub-option 176 = 1 ends iPXE's wait of 3 s for a ProxyDHCP server. */
-const noProxyDhcp = Buffer.of(176, 1, 1)
-
-/**
- * Every road there is. A new one is a row here. Option 60 = `PXEClient` is not sent on purpose: without option 43 OVMF
- * rejects the offer with PXE-E16. HTTP Boot does want its `HTTPClient` back.
- */
-const roads: readonly Road[] = [
-  {
-    name: 'ipxe',
-    speaker: 'ipxe',
-    answer: (server) => tell(server, `http://${server.address}:${server.httpPort}/boot.ipxe`, { ipxe: noProxyDhcp }),
-  },
-  { name: 'bios-pxe', speaker: 'pxe', architectures: [architectures.bios], answer: byTftp('undionly.kpxe') },
+/** Every road there is. A new one is a row here. */
+export const roads: readonly Road[] = [
+  { name: 'ipxe', speaker: 'ipxe' },
+  { name: 'bios-pxe', speaker: 'pxe', architectures: [architectures.bios], program: 'bios' },
   {
     name: 'uefi-x64-pxe',
     speaker: 'pxe',
     architectures: [architectures.x64Uefi, architectures.x64UefiByEbc],
-    answer: byTftp('snponly.efi'),
+    program: 'x64Uefi',
   },
-  {
-    name: 'uefi-x64-http',
-    speaker: 'http',
-    architectures: [architectures.x64UefiHttp],
-    answer(server) {
-      const url = programUrl(server, 'snponly.efi')
-      return tell(server, url, { vendorClass: 'HTTPClient', bootFile: url })
-    },
-  },
+  { name: 'uefi-ia32-pxe', speaker: 'pxe', architectures: [architectures.ia32Uefi], program: 'ia32Uefi' },
+  { name: 'uefi-arm64-pxe', speaker: 'pxe', architectures: [architectures.arm64Uefi], program: 'arm64Uefi' },
+  { name: 'uefi-x64-http', speaker: 'http', architectures: [architectures.x64UefiHttp], program: 'x64Uefi' },
+  { name: 'uefi-ia32-http', speaker: 'http', architectures: [architectures.ia32UefiHttp], program: 'ia32Uefi' },
+  { name: 'uefi-arm64-http', speaker: 'http', architectures: [architectures.arm64UefiHttp], program: 'arm64Uefi' },
 ]
 
 /** The road that a client takes; undefined for a running operating system and for firmware without a row. */
@@ -73,4 +54,44 @@ export function roadOf(client: Client): Road | undefined {
       (road.architectures === undefined ||
         (client.architecture !== undefined && road.architectures.includes(client.architecture))),
   )
+}
+
+/** What iPXE runs: it asks for the script of its MAC. */
+export const scriptUrl = (server: BootServer): string => `http://${server.address}:${server.httpPort}/boot.ipxe`
+
+const programUrl = (server: BootServer, program: string) =>
+  `http://${server.address}:${server.httpPort}/program/${program}`
+
+/** Sub-option 176 = 1 ends iPXE's wait of 3 s for a ProxyDHCP server. */
+const noProxyDhcp = Buffer.of(176, 1, 1)
+
+/**
+ * What a client on a road is told by the server that gives it its address; undefined where its firmware's boot program
+ * is missing. Option 60 = `PXEClient` is not sent on purpose: without option 43 OVMF rejects the offer with PXE-E16. HTTP
+ * Boot does want its `HTTPClient` back.
+ */
+export function answerOn(road: Road, server: BootServer): BootAnswer | undefined {
+  const siaddr = server.address
+  // The file stands in the header, where PXE firmware and iPXE look when there is no option 67.
+  if (road.program === undefined) {
+    return { siaddr, file: scriptUrl(server), options: writeOptions({ ipxe: noProxyDhcp }) }
+  }
+  const program = server.programs[road.program]
+  if (program === undefined) return undefined
+  if (road.speaker !== 'http') return { siaddr, file: program, options: new Map() }
+  const url = programUrl(server, program)
+  return { siaddr, file: url, options: writeOptions({ vendorClass: 'HTTPClient', bootFile: url }) }
+}
+
+/** PXE_DISCOVERY_CONTROL (PXE 2.1 §2.2.3, tag 6), bit 3: load the file of this offer, look for no boot server. */
+const bootFromThisOffer = Buffer.of(6, 1, 8, 255)
+
+/**
+ * What a client on a road is told beside another server's offer (ProxyDHCP): firmware takes it only with option 60. Not
+ * 175.176 to iPXE: it would ignore this very offer.
+ */
+export function proxyAnswerOn(road: Road, server: BootServer): BootAnswer | undefined {
+  const answer = answerOn(road, server)
+  if (!answer || road.speaker === 'http') return answer
+  return { ...answer, options: writeOptions({ vendorClass: 'PXEClient', vendorSpecific: bootFromThisOffer }) }
 }

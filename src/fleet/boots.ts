@@ -58,7 +58,8 @@ export class Boots {
     const anew = !boot || boot.outcome || has(boot, 'script') || Date.now() - boot.updatedAt > idleLimit
     if (by === 'node' ? boot && !boot.outcome : !anew) this.#append(boot!, { stage: 'discover', by })
     else if (by !== 'node') this.#append(this.#begin(mac), { stage: 'discover', by })
-    this.#journal.sighting(mac, identity)
+    // An operating system that we did not boot is nothing to us.
+    if (by !== 'node' || boot) this.#journal.sighting(mac, identity)
   }
 
   /** Whatever else happens to a node on its way; without a boot under way it is not kept. */
@@ -81,7 +82,7 @@ export class Boots {
   /** A script is about to be handed out: returns the boot that it belongs to. */
   script(
     mac: string,
-    action: 'boot' | 'unassigned' | 'local' | 'not-ready' | 'error',
+    action: 'boot' | 'unassigned' | 'local' | 'not-ready' | 'waiting' | 'error',
     { detail, ...assigned }: { readonly blueprint?: string; readonly bundle?: string; readonly detail?: string } = {},
     identity: Identity = {},
   ): Boot {
@@ -122,16 +123,14 @@ export class Boots {
           : {}
     const detail = reason === '' ? {} : { detail: reason.slice(0, 200) }
     const closed = this.#append({ ...boot, ...ending }, { stage, ...measured, ...detail })
-    if (!closed.outcome) return
-    this.#journal.event({
-      event: `boot-${closed.outcome}`,
-      mac,
-      boot: id,
-      blueprint: closed.blueprint,
-      bundle: closed.bundle,
-      seconds: (closed.updatedAt - closed.openedAt) / 1000,
-      ...(closed.reason === undefined ? {} : { reason: closed.reason }),
-    })
+    if (closed.outcome) this.#close(closed)
+  }
+
+  /** A foreign bundle was handed over whole, which is as far as its boot can be followed: closes it. */
+  delivered(mac: string, id: string): void {
+    const boot = this.#current.get(mac)
+    if (boot?.id !== id || boot.outcome) return
+    this.#close(this.#append({ ...boot, outcome: 'delivered' }, { stage: 'delivered' }))
   }
 
   /** Resolves when all that was recorded until now is in Redis, or could not be written. */
@@ -141,6 +140,18 @@ export class Boots {
 
   async close(): Promise<void> {
     await this.#journal.close()
+  }
+
+  #close(boot: Boot): void {
+    this.#journal.event({
+      event: `boot-${boot.outcome}`,
+      mac: boot.mac,
+      boot: boot.id,
+      blueprint: boot.blueprint,
+      bundle: boot.bundle,
+      seconds: (boot.updatedAt - boot.openedAt) / 1000,
+      ...(boot.reason === undefined ? {} : { reason: boot.reason }),
+    })
   }
 
   #begin(mac: string): Boot {

@@ -1,4 +1,4 @@
-import type { BundleConfig, BundleManifest } from '../compose/bundle-format.ts'
+import type { BundleConfig, BundleManifest, ForeignConfig } from '../compose/bundle-format.ts'
 import { bootsOf } from '../state/boots.ts'
 import { assignmentOf, listGroups } from '../state/groups.ts'
 import { type Assignment, listNodes } from '../state/nodes.ts'
@@ -30,6 +30,8 @@ const follows = (assignment: Assignment | undefined, blueprint: string): boolean
 /** What a bundle brings to a node, whatever the level it was compressed at. */
 async function contentOf(store: Store, bundle: Digest): Promise<string> {
   const manifest = await store.readJson<BundleManifest>(bundle)
-  const { inputs, cmdline, kernel } = await store.readJson<BundleConfig>(manifest.config.digest)
+  const config = await store.readJson<BundleConfig | ForeignConfig>(manifest.config.digest)
+  if (config.level === 'foreign') return bundle
+  const { inputs, cmdline, kernel } = config
   return [inputs.selection, inputs.blueprint, cmdline, kernel.release, kernel.version].join(' ')
 }

@@ -11,7 +11,9 @@ import type { Store } from '../store/store.ts'
 import { channelRoutes } from './api/channels.ts'
 import { eventRoutes } from './api/events.ts'
 import { groupRoutes } from './api/groups.ts'
+import { leaseRoutes } from './api/leases.ts'
 import { nodeRoutes } from './api/nodes.ts'
+import { userDataRoutes } from './api/user-data.ts'
 import { requestError } from './request-error.ts'
 
 /** What the admin's routes answer from. */
@@ -41,7 +43,7 @@ export async function buildApi({
     throw new BootloomError('ROUTE_UNKNOWN', `nothing is at ${request.method} ${request.url}`)
   })
   app.addHook('onRequest', refuseForeignPages)
-  for (const each of [nodeRoutes, groupRoutes, channelRoutes, eventRoutes, ...routes]) {
+  for (const each of [nodeRoutes, userDataRoutes, groupRoutes, leaseRoutes, channelRoutes, eventRoutes, ...routes]) {
     app.register(async (scope) => each(scope, context))
   }
   await app.ready()

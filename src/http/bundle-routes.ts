@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { BootloomError } from '../config/errors.ts'
+import type { Body } from '../fleet/bundles.ts'
 import { parseMac } from '../fleet/mac.ts'
 import { parseDigest } from '../store/digest.ts'
-import type { Body } from './bundles.ts'
 import type { NodeContext } from './node-context.ts'
 import { parseRange } from './range.ts'
 import { queryValue } from './request.ts'
@@ -16,7 +17,9 @@ export function bundleRoutes(app: FastifyInstance, context: NodeContext): void {
     app.get<{ Params: { digest: string } }>(`/bundle/:digest/${stage}`, async (request, reply) => {
       const digest = parseDigest(request.params.digest)
       const bundle = await context.bundles.get(digest)
-      return serve(request, reply, bundle[stage], `"${digest}"`, stage)
+      if (bundle[stage].size === 0) throw new BootloomError('ROUTE_UNKNOWN', 'this bundle has no initramfs')
+      const last = bundle.config.level === 'foreign' && stage === (bundle.initramfs.size > 0 ? 'initramfs' : 'kernel')
+      return serve(request, reply, bundle[stage], { etag: `"${digest}"`, stage, last })
     })
   }
 
@@ -24,8 +27,7 @@ export function bundleRoutes(app: FastifyInstance, context: NodeContext): void {
     request: FastifyRequest,
     reply: FastifyReply,
     body: Body,
-    etag: string,
-    stage: 'kernel' | 'initramfs',
+    { etag, ...what }: What & { readonly etag: string },
   ): Promise<FastifyReply> {
     const { headers } = request
     reply.headers({
@@ -55,7 +57,7 @@ export function bundleRoutes(app: FastifyInstance, context: NodeContext): void {
     // A damaged first blob is an error that can still be told; later ones can only cut the connection.
     const first = body.parts.find((part) => part.start + part.size > start)!
     await context.hot.get(first.digest, first.size)
-    await transfer(request, reply, body, { start, end }, stage)
+    await transfer(request, reply, body, { start, end }, what)
     return reply
   }
 
@@ -64,28 +66,48 @@ export function bundleRoutes(app: FastifyInstance, context: NodeContext): void {
     reply: FastifyReply,
     body: Body,
     range: { start: number; end: number },
-    stage: 'kernel' | 'initramfs',
+    { stage, last }: What,
   ): Promise<void> {
     const began = Date.now()
+    const boot = bootNamed(request)
+    const transfer = context.delivery.open(request.ip)
+    const taken = () => {
+      transfer.taken()
+      if (boot) context.admission?.moving(boot.mac, Date.now())
+    }
     reply.hijack()
     reply.raw.writeHead(reply.statusCode, reply.getHeaders() as Record<string, string>)
     try {
-      const bytes = await sendBody(reply.raw, body, range, context)
-      record(request, { stage, bytes, took: Date.now() - began })
+      const bytes = await sendBody(reply.raw, body, range, { ...context, transfer: { ...transfer, taken } })
+      if (!boot) return
+      context.boots.transfer(boot.mac, boot.id, { stage, bytes, took: Date.now() - began })
+      if (!last || range.end !== body.size - 1) return
+      context.boots.delivered(boot.mac, boot.id)
+      context.admission?.done(boot.mac, Date.now())
     } catch (error) {
-      context.log.warn({ event: 'transfer-cut', url: request.url.slice(0, 200), reason: (error as Error).message })
+      context.refusals.add('READER_CUT', request.ip, {
+        url: request.url.slice(0, 200),
+        reason: (error as Error).message,
+      })
       reply.raw.destroy()
     }
   }
+}
 
-  function record(request: FastifyRequest, details: { stage: 'kernel' | 'initramfs'; bytes: number; took: number }) {
-    const [mac, boot] = [queryValue(request, 'mac'), queryValue(request, 'boot')]
-    if (!mac || !boot) return
-    try {
-      context.boots.transfer(parseMac(mac), boot, details)
-    } catch {
-      // Whoever writes a wrong MAC there has got the bytes all the same.
-    }
+interface What {
+  readonly stage: 'kernel' | 'initramfs'
+  /** Nothing follows that this server would see: the boot is delivered with it. */
+  readonly last: boolean
+}
+
+/** In whose timeline the transfer belongs. Whoever writes a wrong MAC there gets the bytes all the same. */
+function bootNamed(request: FastifyRequest): { mac: string; id: string } | undefined {
+  const [mac, id] = [queryValue(request, 'mac'), queryValue(request, 'boot')]
+  if (!mac || !id) return undefined
+  try {
+    return { mac: parseMac(mac), id }
+  } catch {
+    return undefined
   }
 }
 

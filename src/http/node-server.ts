@@ -2,68 +2,77 @@ import { access } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import { BootloomError } from '../config/errors.ts'
+import type { Settings } from '../config/settings.ts'
+import { Admission } from './admission.ts'
 import { bundleRoutes } from './bundle-routes.ts'
-import { Bundles } from './bundles.ts'
-import { HotBlobs } from './hot-blobs.ts'
+import { limitConnections, patience } from './connections.ts'
+import { Delivery } from './delivery.ts'
+import { matchboxRoutes } from './matchbox-routes.ts'
+import { noCloudRoutes } from './nocloud-routes.ts'
 import type { NodeContext } from './node-context.ts'
+import { pixiecoreRoutes } from './pixiecore-routes.ts'
+import { rackCaches } from './rack-caches.ts'
+import { Refusals } from './refusals.ts'
 import { reportRoutes } from './report-routes.ts'
 import { requestError } from './request-error.ts'
 import { scriptRoutes } from './script-routes.ts'
 import { loadTemplates } from './template.ts'
 
 interface NodeServerOptions
-  extends Pick<NodeContext, 'state' | 'store' | 'assignments' | 'boots' | 'programs' | 'log'> {
+  extends Pick<
+    NodeContext,
+    'state' | 'store' | 'assignments' | 'boots' | 'programs' | 'log' | 'holders' | 'bundles' | 'hot'
+  > {
   /** This server on the boot network. */
   readonly address: string
   readonly port: number
-  /** Bytes of blobs held in memory; 192 MiB unless said. */
-  readonly hotBytes?: number
+  readonly settings: Omit<Settings['http'], 'port'>
 }
 
 export interface NodeServer {
   /** `http://ADDRESS:PORT`. */
   readonly url: string
-  /** Requests refused since the start, by the code of the error. */
+  /** Refused since the start, by the code of the error or the kind of limit. */
   readonly refused: ReadonlyMap<string, number>
   close(): Promise<void>
 }
 
-/** A connection on which nothing moves for this long is cut. Milliseconds. */
-const idleLimit = 60_000
-
 /** Listens on the boot address for what nodes may ask; nothing of the admin's is here. PORT_IN_USE. */
 export async function startNodeServer(options: NodeServerOptions): Promise<NodeServer> {
-  const refused = new Map<string, number>()
+  const { settings, log } = options
+  const refusals = new Refusals(log)
   const app = Fastify({
     logger: false,
     bodyLimit: 64 * 1024,
-    requestTimeout: 30_000,
-    keepAliveTimeout: idleLimit,
-    connectionTimeout: idleLimit,
+    requestTimeout: patience.request,
+    keepAliveTimeout: patience.idle,
+    connectionTimeout: patience.idle,
     forceCloseConnections: true,
+    http: { headersTimeout: patience.headers, connectionsCheckingInterval: patience.checking },
   })
+  limitConnections(app.server, settings.connections, refusals)
   const url = () => `http://${options.address}:${(app.server.address() as AddressInfo).port}`
   const context: NodeContext = {
     ...options,
-    bundles: new Bundles(options.store),
-    hot: new HotBlobs(options.store, options.hotBytes ?? 192 * 1024 * 1024),
     templates: await loadTemplates(),
+    delivery: new Delivery(settings.bandwidth),
+    admission: settings.admission === undefined ? undefined : new Admission(settings.admission),
+    caches: rackCaches(settings.caches),
+    refusals,
     server: url,
   }
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const typed = requestError(error)
-    const count = (refused.get(typed.code) ?? 0) + 1
-    refused.set(typed.code, count)
-    const details = { url: request.url.slice(0, 200), from: request.ip, code: typed.code, reason: typed.message, count }
-    if (typed.status >= 500) options.log.error({ event: 'request-failed', ...details })
-    else options.log.warn({ event: 'request-refused', ...details })
+    const details = { url: request.url.slice(0, 200), reason: typed.message }
+    refusals.add(typed.code, request.ip, details)
     const status = error.statusCode === 413 ? 413 : typed.status
     return reply.code(status).header('cache-control', 'no-store').send({ error: typed.toJSON() })
   })
   app.setNotFoundHandler((request) => {
     throw new BootloomError('ROUTE_UNKNOWN', `nothing is at ${request.url.slice(0, 200)}`)
   })
-  for (const routes of [scriptRoutes, bundleRoutes, reportRoutes, programRoutes, healthRoutes]) {
+  const served = [scriptRoutes, bundleRoutes, reportRoutes, programRoutes, healthRoutes]
+  for (const routes of [...served, matchboxRoutes, pixiecoreRoutes, noCloudRoutes]) {
     // Each in a scope of its own: scripts have another error handler, reports another body parser.
     app.register(async (scope) => routes(scope, context))
   }
@@ -76,7 +85,7 @@ export async function startNodeServer(options: NodeServerOptions): Promise<NodeS
     const where = `${options.address}:${options.port}`
     throw new BootloomError('PORT_IN_USE', `another program listens on ${where}`, { where, cause: error })
   }
-  return { url: url(), refused, close: () => app.close() }
+  return { url: url(), refused: refusals.counts, close: () => app.close() }
 }
 
 /** Boot programs for UEFI HTTP Boot, which is told a URL by DHCP. */

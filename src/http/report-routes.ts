@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { renderOverlay } from '../compose/overlay.ts'
 import { BootloomError } from '../config/errors.ts'
 import { isDigest } from '../store/digest.ts'
+import { requireHolder } from './holder.ts'
 import type { NodeContext } from './node-context.ts'
 import { macOf, queryValue, requiredQuery } from './request.ts'
 
@@ -18,14 +19,20 @@ export function reportRoutes(app: FastifyInstance, context: NodeContext): void {
   app.get('/overlay', async (request, reply) => {
     const mac = macOf(request)
     const boot = await boots.expect(mac, requiredQuery(request, 'boot'))
+    await requireHolder(context, mac, request.ip, 'own')
     if (boot.bundle === undefined || !isDigest(boot.bundle)) {
       throw new BootloomError('BOOT_NOT_CURRENT', `${mac} was given no bundle in this boot`)
     }
     const { config } = await bundles.get(boot.bundle)
+    if (config.level === 'foreign') throw new BootloomError('BOOT_NOT_CURRENT', 'a foreign bundle takes no overlay')
     const { hostname } = await assignments.resolve(mac)
     const node = hostname === undefined ? { mac } : { mac, hostname }
     const overlay = renderOverlay({ manifestDigest: boot.bundle, config, node, server: server(), bootId: boot.id })
-    if (request.method !== 'HEAD') boots.transfer(mac, boot.id, { stage: 'overlay', bytes: overlay.length })
+    if (request.method !== 'HEAD') {
+      boots.transfer(mac, boot.id, { stage: 'overlay', bytes: overlay.length })
+      // It is the last thing that a node loads.
+      context.admission?.done(mac, Date.now())
+    }
     return reply.type('application/octet-stream').header('cache-control', 'no-store').send(overlay)
   })
 
@@ -37,7 +44,10 @@ export function reportRoutes(app: FastifyInstance, context: NodeContext): void {
     const mac = macOf(request)
     const stage = stages.safeParse(queryValue(request, 'stage'))
     if (!stage.success) throw new BootloomError('USAGE', `stage= must be one of ${stages.options.join(', ')}`)
-    await boots.report(mac, requiredQuery(request, 'boot'), {
+    const boot = requiredQuery(request, 'boot')
+    await boots.expect(mac, boot)
+    await requireHolder(context, mac, request.ip, 'own')
+    await boots.report(mac, boot, {
       stage: stage.data,
       text: printable(typeof request.body === 'string' ? request.body : ''),
       ...measured('uptime', queryValue(request, 'uptime'), 1),

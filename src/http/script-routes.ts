@@ -1,41 +1,58 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { bootArguments } from '../compose/boot-arguments.ts'
+import { bootArguments, foreignCommandLine } from '../compose/boot-arguments.ts'
 import type { BootAnswer } from '../fleet/assignment.ts'
+import type { Wait } from './admission.ts'
+import { requireHolder } from './holder.ts'
 import type { NodeContext } from './node-context.ts'
-import { identityOf, macOf } from './request.ts'
+import { identityOf, macOf, queryValue } from './request.ts'
 import { requestError } from './request-error.ts'
-import { bootScript, chainScript, errorScript, localScript, notReadyScript, unassignedScript } from './scripts.ts'
+import {
+  bootScript,
+  chainScript,
+  errorScript,
+  foreignScript,
+  localScript,
+  notReadyScript,
+  unassignedScript,
+  waitingScript,
+} from './scripts.ts'
 
 /**
  * iPXE scripts. Whatever goes wrong, the answer is a script with status 200, since iPXE shows nothing of other answers:
  * it says on the node's screen what is wrong and asks again. The error's code is also in a header, for curl.
  */
 export function scriptRoutes(app: FastifyInstance, context: NodeContext): void {
-  const { templates, server, assignments, boots, log } = context
+  const { templates, server, assignments, boots, refusals, admission } = context
 
   app.get('/boot.ipxe', (_request, reply) => script(reply, chainScript(templates, server())))
 
   app.get('/ipxe', async (request, reply) => {
     const mac = macOf(request)
+    await requireHolder(context, mac, request.ip, 'others')
     const answer = await assignments.resolve(mac)
-    return script(reply, await scriptFor(mac, answer, identityOf(request)))
+    const cache = queryValue(request, 'direct') === undefined ? context.caches(request.ip) : undefined
+    return script(reply, await scriptFor(mac, answer, identityOf(request), cache))
   })
 
   app.setErrorHandler((error, request, reply) => {
     const typed = requestError(error)
-    log.error({ event: 'script-failed', url: request.url.slice(0, 200), code: typed.code, reason: typed.message })
+    refusals.add(typed.code, request.ip, { url: request.url.slice(0, 200), reason: typed.message })
     try {
-      boots.script(macOf(request), 'error', { detail: typed.code })
+      // Who asks in another's name leaves no trace in the other's timeline.
+      if (typed.code !== 'NODE_NOT_YOU') boots.script(macOf(request), 'error', { detail: typed.code })
     } catch {
       // It did not say who it is: no timeline is its own.
     }
     return script(reply.header('x-bootloom-error', typed.code), errorScript(templates, server(), typed))
   })
 
-  async function scriptFor(mac: string, answer: BootAnswer, identity: { uuid?: string; serial?: string }) {
+  async function scriptFor(mac: string, answer: BootAnswer, identity: Identity, cache: string | undefined) {
     switch (answer.action) {
-      case 'boot':
-        return bootFrom(mac, answer, identity)
+      case 'boot': {
+        // What a rack cache sends does not burden this server.
+        const wait = cache === undefined ? admission?.ask(mac, Date.now()) : undefined
+        return wait ? waitFor(mac, answer, identity, wait) : bootFrom(mac, answer, identity, cache)
+      }
       case 'not-ready': {
         const { blueprint, channel, action } = answer
         boots.script(mac, action, { blueprint }, identity)
@@ -50,23 +67,29 @@ export function scriptRoutes(app: FastifyInstance, context: NodeContext): void {
     }
   }
 
-  async function bootFrom(
-    mac: string,
-    { blueprint, bundle: digest }: Extract<BootAnswer, { action: 'boot' }>,
-    identity: { uuid?: string; serial?: string },
-  ) {
+  function waitFor(mac: string, { blueprint }: ToBoot, identity: Identity, wait: Wait): string {
+    boots.script(mac, 'waiting', { blueprint }, identity)
+    return waitingScript(templates, { server: server(), mac, blueprint }, wait)
+  }
+
+  async function bootFrom(mac: string, answer: ToBoot, identity: Identity, cache: string | undefined) {
+    const { blueprint, bundle: digest } = answer
     const bundle = await context.bundles.get(digest)
     const boot = boots.script(mac, 'boot', { blueprint, bundle: digest }, identity)
+    const sizes = { kernelBytes: bundle.kernel.size, initramfsBytes: bundle.initramfs.size }
     const named = { server: server(), mac, boot: boot.id, bundle: digest }
-    return bootScript(templates, {
-      ...named,
-      blueprint,
-      cmdline: `${bundle.config.cmdline} ${bootArguments(named)}`.trim(),
-      kernelBytes: bundle.kernel.size,
-      initramfsBytes: bundle.initramfs.size,
-    })
+    const common = { ...named, ...sizes, files: cache ?? server(), blueprint }
+    const { config } = bundle
+    if (config.level === 'foreign') {
+      const values = { mac, server: server(), hostname: answer.hostname }
+      return foreignScript(templates, { ...common, cmdline: foreignCommandLine(config.cmdline, values) })
+    }
+    return bootScript(templates, { ...common, cmdline: `${config.cmdline} ${bootArguments(named)}`.trim() })
   }
 }
+
+type ToBoot = Extract<BootAnswer, { action: 'boot' }>
+type Identity = ReturnType<typeof identityOf>
 
 function script(reply: FastifyReply, text: string): FastifyReply {
   return reply.type('text/plain; charset=utf-8').header('cache-control', 'no-store').send(text)

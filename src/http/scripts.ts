@@ -1,6 +1,8 @@
 import prettyBytes from 'pretty-bytes'
 import { asBootloomError } from '../config/errors.ts'
-import { fillTemplate, screenText, type Templates } from './template.ts'
+import { fillTemplate, screenText } from '../fleet/template.ts'
+import type { Wait } from './admission.ts'
+import type { Templates } from './template.ts'
 
 /** Seconds that a node waits before it asks again. */
 const retry = '10'
@@ -8,6 +10,8 @@ const retry = '10'
 interface BootScript {
   /** `http://ADDRESS:PORT` of this server on the boot network. */
   readonly server: string
+  /** Where kernel and initramfs come from: this server, or the node's rack cache. */
+  readonly files: string
   readonly mac: string
   readonly blueprint: string
   readonly bundle: string
@@ -28,6 +32,14 @@ export function bootScript(templates: Templates, script: BootScript): string {
   return fillTemplate(templates.boot, { ...values, ...sizes, retry })
 }
 
+/** Kernel and initrds as somebody else made them: no overlay goes with them. */
+export function foreignScript(templates: Templates, script: BootScript): string {
+  const { kernelBytes, initramfsBytes, ...values } = script
+  const kernelSize = prettyBytes(kernelBytes)
+  if (initramfsBytes === 0) return fillTemplate(templates['foreign-kernel'], { ...values, kernelSize, retry })
+  return fillTemplate(templates.foreign, { ...values, kernelSize, initramfsSize: prettyBytes(initramfsBytes), retry })
+}
+
 export const unassignedScript = (templates: Templates, server: string, mac: string): string =>
   fillTemplate(templates.unassigned, { server, mac, retry })
 
@@ -35,6 +47,17 @@ export const notReadyScript = (
   templates: Templates,
   values: { server: string; mac: string; blueprint: string; channel: string },
 ): string => fillTemplate(templates['not-ready'], { ...values, retry })
+
+/** What a node shows while others download; it asks again when it was told to. */
+export function waitingScript(
+  templates: Templates,
+  values: { server: string; mac: string; blueprint: string },
+  { place, of, seconds, estimate }: Wait,
+): string {
+  const told = { place, of, retry: seconds, estimate }
+  const words = Object.fromEntries(Object.entries(told).map(([name, value]) => [name, String(value)]))
+  return fillTemplate(templates.waiting, { ...values, ...words })
+}
 
 export const localScript = (templates: Templates, mac: string): string => fillTemplate(templates.local, { mac })
 

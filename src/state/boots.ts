@@ -16,6 +16,8 @@ const stageNames = [
   'kernel',
   'initramfs',
   'overlay',
+  /** All of a foreign bundle was handed over; what comes of it is not ours to see. */
+  'delivered',
   'init',
   'network',
   'app',
@@ -58,7 +60,7 @@ const bootSchema = z.object({
   blueprint: z.string().optional(),
   bundle: z.string().optional(),
   stages: z.array(stageSchema),
-  outcome: z.enum(['ready', 'failed']).optional(),
+  outcome: z.enum(['ready', 'failed', 'delivered']).optional(),
   reason: z.string().optional(),
   /** What the node printed last before it failed. */
   lines: z.array(z.string()).optional(),

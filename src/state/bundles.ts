@@ -7,7 +7,7 @@ import type { Redis } from './redis.ts'
 const summarySchema = z.object({
   digest: z.custom<Digest>((value) => typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value)),
   blueprint: z.string(),
-  level: z.enum(['fast', 'thorough']),
+  level: z.enum(['fast', 'thorough', 'foreign']),
   files: z.number(),
   kernelBytes: z.number(),
   initramfsBytes: z.number(),

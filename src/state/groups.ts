@@ -1,10 +1,16 @@
 import { z } from 'zod'
+import { namedOptionsSchema } from '../config/dhcp-settings.ts'
 import { keys } from './keys.ts'
 import { type Assignment, assignmentSchema, type NodeRecord } from './nodes.ts'
 import { parseRecord } from './record.ts'
 import type { Redis } from './redis.ts'
 
-const groupSchema = z.object({ name: z.string(), assignment: assignmentSchema.optional() })
+const groupSchema = z.object({
+  name: z.string(),
+  assignment: assignmentSchema.optional(),
+  /** DHCP options that its nodes are told. */
+  options: namedOptionsSchema.optional(),
+})
 
 /** Nodes name the groups that they belong to; a group carries the assignment that they share. */
 export type Group = z.infer<typeof groupSchema>

@@ -5,6 +5,10 @@
 const prefix = 'bootloom'
 
 export const keys = {
+  /** Names the servers that share this Redis. */
+  installation: () => `${prefix}:installation`,
+  /** Set of `node MAC` and `group NAME` that carry DHCP options of their own. */
+  optioned: () => `${prefix}:optioned`,
   /** Hash name → JSON of the applied blueprint record. */
   blueprints: () => `${prefix}:blueprints`,
   /** Hash digest → JSON summary of every component known. */
@@ -27,15 +31,21 @@ export const keys = {
   sightings: () => `${prefix}:sightings`,
   /** Sorted set MAC by when it was last seen. */
   lastSeen: () => `${prefix}:last-seen`,
+  /** Hash `node MAC` or `group NAME` → user data for cloud-init and the like; may hold secrets. */
+  userData: () => `${prefix}:user-data`,
   /** Hash group → JSON of the group's assignment. */
   groups: () => `${prefix}:groups`,
   // One script works on all keys of a subnet: the braces keep them in one slot of a Redis Cluster.
-  /** Hash address → JSON of the lease, one for each subnet. */
-  leases: (subnet: string) => `${prefix}:{${subnet}}:leases`,
+  /** Hash address → record of the lease (lease-scripts.ts), one for each subnet. */
+  leases: (subnet: string) => `${prefix}:{${subnet}}:lease-records`,
   /** Hash client identity → address, one for each subnet. */
   leaseHolders: (subnet: string) => `${prefix}:{${subnet}}:lease-holders`,
-  /** Sorted set address by expiry (milliseconds since 1970), one for each subnet. */
+  /** Sorted set of addresses bound or released, by when another may have them (milliseconds since 1970). */
   leaseExpiry: (subnet: string) => `${prefix}:{${subnet}}:lease-expiry`,
+  /** Sorted set of addresses offered or declined, by when they are free again (milliseconds since 1970). */
+  leaseHolds: (subnet: string) => `${prefix}:{${subnet}}:lease-holds`,
+  /** Bitmap of the addresses that have a record, counted from the subnet's first. */
+  usedAddresses: (subnet: string) => `${prefix}:{${subnet}}:used-addresses`,
   /** Hash MAC → address kept for it, one for each subnet. */
   reservations: (subnet: string) => `${prefix}:{${subnet}}:reservations`,
   /** Hash address → MAC that it is kept for, one for each subnet. */

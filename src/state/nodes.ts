@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { namedOptionsSchema } from '../config/dhcp-settings.ts'
 import type { Digest } from '../store/digest.ts'
 import { keys } from './keys.ts'
 import { parseRecord, updateRecord } from './record.ts'
@@ -25,6 +26,8 @@ export const nodeSchema = z.object({
   /** In the order in which their assignments are tried. */
   groups: z.array(z.string()).default([]),
   assignment: assignmentSchema.optional(),
+  /** DHCP options of its own, over those of its groups. */
+  options: namedOptionsSchema.optional(),
 })
 
 export type NodeRecord = z.infer<typeof nodeSchema>
@@ -67,10 +70,10 @@ export async function removeNode(redis: Redis, mac: string): Promise<boolean> {
   return (replies ?? []).some(([, count]) => count === 1)
 }
 
-/** Anyone on the boot network can invent MACs: beyond this many sightings the oldest is forgotten. */
+/** Anyone on the boot network can invent MACs: beyond this many sightings the oldest is forgotten, with its boots. */
 const maxSightings = 50_000
 
-/** KEYS: first-seen, sightings, last-seen. ARGV: mac, now, sighting or '', most. */
+/** KEYS: first-seen, sightings, last-seen. ARGV: mac, now, sighting or '', most, prefixes of the keys boots-of and boot. */
 const see = `
 redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
 if ARGV[3] ~= '' then redis.call('HSET', KEYS[2], ARGV[1], ARGV[3]) end
@@ -79,6 +82,8 @@ if redis.call('ZCARD', KEYS[3]) > tonumber(ARGV[4]) then
   local oldest = redis.call('ZPOPMIN', KEYS[3])[1]
   redis.call('HDEL', KEYS[1], oldest)
   redis.call('HDEL', KEYS[2], oldest)
+  for _, id in ipairs(redis.call('LRANGE', ARGV[5] .. oldest, 0, -1)) do redis.call('DEL', ARGV[6] .. id) end
+  redis.call('DEL', ARGV[5] .. oldest)
 end
 return 1`
 
@@ -89,7 +94,8 @@ export async function recordSighting(
   identity: { readonly uuid?: string; readonly serial?: string },
 ): Promise<void> {
   const known = Object.keys(identity).length === 0 ? '' : JSON.stringify(identity)
-  await redis.eval(see, 3, keys.firstSeen(), keys.sightings(), keys.lastSeen(), mac, at, known, maxSightings)
+  const table = [keys.firstSeen(), keys.sightings(), keys.lastSeen()]
+  await redis.eval(see, 3, ...table, mac, at, known, maxSightings, keys.bootsOf(''), keys.boot(''))
 }
 
 export async function getSighting(redis: Redis, mac: string): Promise<Sighting | undefined> {

@@ -48,7 +48,7 @@ export async function updateRecord<T>(
 /** Whether an error means that Redis is away, as opposed to a command that it refused. */
 export function isRedisAway(error: unknown): boolean {
   if (!(error instanceof Error)) return false
-  if (error.name === 'MaxRetriesPerRequestError') return true
+  if (error.name === 'MaxRetriesPerRequestError' || error.name === 'LeaseTableAway') return true
   const code = (error as NodeJS.ErrnoException).code ?? ''
   return (
     ['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT'].includes(code) ||

@@ -6,18 +6,21 @@ export interface Terms {
   readonly blockSize: number
   /** Blocks sent before an acknowledgement is awaited (RFC 7440). */
   readonly window: number
-  /** Milliseconds until the first retransmission. */
-  readonly timeout: number
+  /** Milliseconds until a retransmission, where the client named them; else they follow from the round trips. */
+  readonly timeout?: number
   /** What is confirmed to the client by an OACK; empty: none is sent. */
   readonly accepted: TftpOptions
 }
 
-const defaults = { blockSize: 512, window: 1, timeout: 1000 }
+const defaults = { blockSize: 512, window: 1 }
 /** Larger windows gain nothing on a LAN, and each datagram of one is an answer that a forged request could provoke. */
-const widestWindow = 64
+const widest = { blocks: 64, bytes: 512 * 1024 }
 
-/** Reads the options of RFC 2348, 2349 and 7440. One that is unknown or out of its range is left out of the answer. */
-export function negotiate(options: TftpOptions, size: number): Terms {
+/**
+ * Reads the options of RFC 2348, 2349 and 7440. One that is unknown or out of its range is left out of the answer.
+ * `size` is what the client will have received at the end; `largestBlock` what a block is held to.
+ */
+export function negotiate(options: TftpOptions, size: number, largestBlock: number): Terms {
   const accepted = new Map<string, string>()
   const accept = (name: string, least: number, most: number, limit = most): number | undefined => {
     const text = options.get(name)
@@ -26,10 +29,11 @@ export function negotiate(options: TftpOptions, size: number): Terms {
     accepted.set(name, String(value))
     return value
   }
-  const blockSize = accept('blksize', 8, 65464) ?? defaults.blockSize
+  const blockSize = accept('blksize', 8, 65464, largestBlock) ?? defaults.blockSize
   const seconds = accept('timeout', 1, 255)
-  const window = accept('windowsize', 1, 65535, widestWindow) ?? defaults.window
+  const mostBlocks = Math.max(1, Math.min(widest.blocks, Math.floor(widest.bytes / blockSize)))
+  const window = accept('windowsize', 1, 65535, mostBlocks) ?? defaults.window
   // A client sends 0 and is told the size; what else it sends says nothing.
   if (options.has('tsize')) accepted.set('tsize', String(size))
-  return { blockSize, window, timeout: seconds === undefined ? defaults.timeout : seconds * 1000, accepted }
+  return { blockSize, window, ...(seconds === undefined ? {} : { timeout: seconds * 1000 }), accepted }
 }

@@ -1,18 +1,27 @@
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
-import { once } from 'node:events'
-import { BootloomError } from '../config/errors.ts'
+import type { RemoteInfo } from 'node:dgram'
+import { asBootloomError } from '../config/errors.ts'
 import type { Logger } from '../config/log.ts'
-import { negotiate } from './negotiate.ts'
-import { decodeTftp, encodeTftp, type TftpPacket, TftpPacketError, tftpErrors } from './packet.ts'
-import { Transfer } from './session.ts'
+import type { Settings } from '../config/settings.ts'
+import { Content } from './content.ts'
+import { negotiate, type Terms } from './negotiate.ts'
+import { largestText, toNetascii } from './netascii.ts'
+import { decodeTftp, TftpPacketError, tftpErrors } from './packet.ts'
+import { Port } from './port.ts'
+import { segmentedBlocks, segmentSends } from './segments.ts'
+import { Session } from './session.ts'
+import { Transfers } from './transfers.ts'
 
 /** The closed name space: what a name stands for, for this client. A name is never a path of the file system. */
-type TftpFiles = (name: string, client: { readonly address: string }) => Promise<{ readonly bytes: Buffer } | undefined>
+export type TftpFiles = (
+  name: string,
+  client: { readonly address: string },
+) => Promise<readonly Buffer[] | undefined> | readonly Buffer[] | undefined
 
 export interface TftpServerOptions {
   readonly address: string
   /** 0: any free one, see `TftpServer.port`. */
   readonly port: number
+  readonly settings: Pick<Settings['tftp'], 'singlePort' | 'blockSize' | 'sessions'>
   readonly files: TftpFiles
   readonly log: Logger
   readonly onEvent: (event: TftpEvent) => void
@@ -37,101 +46,130 @@ export interface TftpServer {
   close(): Promise<void>
 }
 
-/** Transfers at once, in all and for one client: what is beyond is refused, so that a flood starves nobody for long. */
-const most = { all: 1024, ofOne: 32 }
+/** Sockets that transfers are spread over in turn: a client that asks from one port again gets another port of ours. */
+const transferPorts = 8
 
 /** Serves files by TFTP, for reading only. Throws SOCKET_UNAVAILABLE. */
 export async function startTftp(options: TftpServerOptions): Promise<TftpServer> {
-  const socket = await open(options.address, options.port)
-  /** By the client's address and port. Undefined while its file is looked up. */
-  const transfers = new Map<string, Transfer | undefined>()
-  socket.on('message', (bytes, source) => {
-    void serve(bytes, source, socket, transfers, options).catch((error) => {
-      options.log.error({ event: 'tftp-unanswered', from: source.address, reason: String(error) })
-    })
-  })
-  socket.on('error', (error) => options.log.error({ event: 'tftp-socket', reason: error.message }))
-  options.log.info({ event: 'tftp-listening', address: options.address, port: socket.address().port })
-  return {
-    port: socket.address().port,
-    async close() {
-      const closed = new Promise<void>((resolve) => socket.close(resolve))
-      const running = [...transfers.values()].filter((transfer) => transfer !== undefined)
-      for (const transfer of running) transfer.stop('the server ends')
-      await Promise.all([closed, ...running.map((transfer) => transfer.ended)])
-    },
+  const { address, log, settings } = options
+  const opened: Port[] = []
+  const open = async (port: number) => {
+    const failed = (reason: string) => log.error({ event: 'tftp-socket', reason })
+    const one = await Port.open(address, port, failed)
+    opened.push(one)
+    return one
   }
-}
-
-async function open(address: string, port: number): Promise<Socket> {
-  // Addresses are always literal: answering at once spares a turn of the event loop for each datagram.
-  const socket = createSocket({ type: 'udp4', lookup: (host, _options, done) => done(null, host, 4) })
-  const listening = once(socket, 'listening')
-  socket.bind(port, address)
+  const transfers = new Transfers(settings.sessions)
+  const close = async () => {
+    await transfers.close()
+    await Promise.all(opened.map((port) => port.close()))
+  }
   try {
-    await listening
-  } catch (cause) {
-    throw new BootloomError('SOCKET_UNAVAILABLE', (cause as Error).message, { where: `${address}:${port}/udp`, cause })
+    const main = await open(options.port)
+    const ports = settings.singlePort ? { any: [main], segmented: new Map<number, Port>() } : await openPorts()
+    let turn = 0
+    const portFor = ({ window, blockSize }: Terms) =>
+      (window > 1 ? ports.segmented.get(blockSize) : undefined) ?? ports.any[turn++ % ports.any.length]!
+    main.onStranger = (bytes, from) => {
+      serve(bytes, from, { main, portFor, transfers, options }).catch((error) => {
+        log.error({ event: 'tftp-unanswered', from: from.address, reason: String(error) })
+      })
+    }
+    log.info({ event: 'tftp-listening', address, port: main.number })
+    return { port: main.number, close }
+  } catch (error) {
+    await close()
+    throw error
   }
-  return socket
+
+  async function openPorts() {
+    const any = await Promise.all(Array.from({ length: transferPorts }, () => open(0)))
+    const bySize = new Map(
+      await Promise.all(segmentedBlocks.map(async (block): Promise<[number, Port]> => [block, await open(0)])),
+    )
+    const wanted = [...bySize].map(([block, port]) => ({ port: port.number, bytes: block + 4 }))
+    if (await segmentSends(address, wanted)) {
+      for (const [block, port] of bySize) {
+        port.segment = block + 4
+        port.unsegment = () => {
+          log.warn({ event: 'tftp-unsegmented', block, reason: 'the kernel refused it: is the MTU smaller?' })
+          void segmentSends(address, [{ port: port.number, bytes: 0 }])
+        }
+      }
+    } else log.warn({ event: 'tftp-unsegmented', reason: 'UDP_SEGMENT cannot be set: each block is sent by itself' })
+    return { any, segmented: bySize }
+  }
 }
 
-/** An answer to what came to the well-known port: a request is served by a socket of its own. */
-async function serve(
-  bytes: Buffer,
-  source: RemoteInfo,
-  socket: Socket,
-  transfers: Map<string, Transfer | undefined>,
-  { address, files, log, onEvent }: TftpServerOptions,
-): Promise<void> {
-  const refuse = (code: number, message: string) =>
-    socket.send(encodeTftp({ op: 'error', code, message }), source.port, source.address, () => {})
-  const request = decodeRequest(bytes, log, source.address)
-  if (request === undefined) return
-  // An ERROR is never answered, and nothing else belongs here: it may be late for a transfer that is over.
-  if (request.op !== 'read' && request.op !== 'write') return
-  if (request.op === 'write') {
-    refuse(tftpErrors.accessViolation, 'this server is for reading only')
-    return
-  }
-  if (request.mode !== 'octet') {
-    refuse(tftpErrors.illegalOperation, 'mode octet only')
-    return
-  }
+interface Serving {
+  readonly main: Port
+  readonly portFor: (terms: Terms) => Port
+  readonly transfers: Transfers
+  readonly options: TftpServerOptions
+}
 
-  const client = `${source.address}:${source.port}`
-  // The same request again while it is being served: our answer is on its way, and the transfer repeats it if need be.
-  if (transfers.has(client)) return
-  const ofOne = [...transfers.keys()].filter((key) => key.startsWith(`${source.address}:`)).length
-  if (transfers.size >= most.all || ofOne >= most.ofOne) {
-    refuse(tftpErrors.undefined, 'too many transfers, ask again later')
+/** An answer to what came to the port for requests. */
+async function serve(bytes: Buffer, from: RemoteInfo, serving: Serving): Promise<void> {
+  const { main, transfers, options } = serving
+  const { log, onEvent, settings } = options
+  const request = decodeRequest(bytes, log, from.address)
+  // An ERROR is never answered, and nothing else belongs here: it may be late for a transfer that is over.
+  if (request?.op === 'write') main.refuse(from, tftpErrors.accessViolation, 'this server is for reading only')
+  if (request?.op !== 'read') return
+  const text = request.mode === 'netascii'
+  if (!text && request.mode !== 'octet') {
+    main.refuse(from, tftpErrors.illegalOperation, 'mode octet or netascii')
     return
   }
-  transfers.set(client, undefined)
+  const slot = transfers.take(from, bytes)
+  // The same request again while it is being served: our answer is on its way, and the session repeats it if need be.
+  if (slot === 'repeated') return
   const tell = (type: TftpEvent['type'], sent: number, reason?: string) => {
-    const event = { type, client: source.address, file: request.file, bytes: sent, ...(reason && { reason }) }
+    const event = { type, client: from.address, file: request.file, bytes: sent, ...(reason && { reason }) }
     onEvent({ ...event, at: Date.now() })
     log.info({ ...event, event: `tftp-${type}` })
   }
+  if (slot === 'full') {
+    if (transfers.tellFull(Date.now())) tell('refused', 0, 'too many transfers')
+    main.refuse(from, tftpErrors.undefined, 'busy, ask again')
+    return
+  }
   try {
     tell('request', 0)
-    const file = await files(request.file, { address: source.address })
-    if (!file) {
-      tell('refused', 0, 'no such file')
-      refuse(tftpErrors.notFound, 'no such file')
+    const parts = await options.files(request.file, { address: from.address })
+    const refused = parts
+      ? text && lengthOf(parts) > largestText
+        ? 'too large for netascii'
+        : undefined
+      : 'no such file'
+    if (!parts || refused !== undefined) {
+      tell('refused', 0, refused)
+      main.refuse(from, tftpErrors.notFound, refused!)
+      slot.free()
       return
     }
-    const terms = negotiate(request.options, file.bytes.length)
-    const transfer = new Transfer(await open(address, 0), source, file.bytes, terms)
-    transfers.set(client, transfer)
-    const end = await transfer.ended
-    tell(end.result, end.bytes, end.reason)
-  } finally {
-    transfers.delete(client)
+    if (!slot.held()) return
+    const content = new Content(text ? [toNetascii(parts.length === 1 ? parts[0]! : Buffer.concat(parts))] : parts)
+    const terms = negotiate(request.options, content.size, settings.blockSize)
+    const port = serving.portFor(terms)
+    const session = new Session(port.wire(from), content, terms, performance.now(), (end) => {
+      slot.free()
+      port.detach(from, session)
+      tell(end.result, end.bytes, end.reason)
+    })
+    port.attach(from, session)
+    slot.fill(session)
+  } catch (error) {
+    const { code, message } = asBootloomError(error)
+    log.warn({ event: 'tftp-refused', client: from.address, file: request.file.slice(0, 200), code, reason: message })
+    main.refuse(from, tftpErrors.undefined, code)
+    slot.free()
   }
 }
 
-function decodeRequest(bytes: Buffer, log: Logger, from: string): TftpPacket | undefined {
+const lengthOf = (parts: readonly Buffer[]) => parts.reduce((sum, part) => sum + part.length, 0)
+
+function decodeRequest(bytes: Buffer, log: Logger, from: string) {
   try {
     return decodeTftp(bytes)
   } catch (error) {

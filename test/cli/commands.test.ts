@@ -11,6 +11,7 @@ test('all the commands are there', () => {
     'serve',
     ...['node set', 'node list', 'node show', 'node unset'],
     ...['group set', 'group list', 'group unset'],
+    ...['lease list', 'lease show', 'lease release', 'lease reserve', 'lease unreserve', 'dhcp snippets'],
     ...['blueprint apply', 'blueprint list', 'blueprint show'],
     ...['observe', 'compose', 'bundle list', 'bundle show', 'repo list', 'repo update', 'events'],
     ...['lab up', 'lab down', 'lab status', 'lab node', 'lab demo', 'doctor', 'config'],

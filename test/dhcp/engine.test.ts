@@ -4,14 +4,15 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { BootloomError } from '../../src/config/errors.ts'
 import { silent } from '../../src/config/log.ts'
-import { type DhcpContext, decide } from '../../src/dhcp/engine.ts'
-import { readOption, writeOptions } from '../../src/dhcp/options.ts'
+import { type DhcpContext, readContext } from '../../src/dhcp/context.ts'
+import { decide } from '../../src/dhcp/engine.ts'
+import { writeOptions } from '../../src/dhcp/options.ts'
 import { type DhcpPacket, decodePacket, noAddress } from '../../src/dhcp/packet.ts'
 import { destinationOf, encodeReply } from '../../src/dhcp/reply.ts'
-import { readSubnets } from '../../src/dhcp/subnets.ts'
 import { type Leases, openLeases } from '../../src/state/leases.ts'
 import { openState, type State } from '../../src/state/redis.ts'
 import { golden } from './golden.ts'
+import { dhcpSettings } from './settings.ts'
 
 let directory: string
 let state: State
@@ -29,27 +30,26 @@ afterAll(async () => {
 })
 beforeEach(async () => {
   await state.redis.flushdb()
-  const rack = { dns: [], lease: 600 }
-  context = {
-    server: { address: '10.77.0.1', httpPort: 8080 },
-    offerHold: 60,
-    leases,
-    subnets: readSubnets(
-      [
-        {
-          subnet: '10.77.0.0/16',
-          range: ['10.77.1.0', '10.77.1.99'],
-          router: '10.77.0.254',
-          dns: ['10.77.0.53', '9.9.9.9'],
-          domain: 'rack.example',
-          lease: 3600,
-        },
-        { ...rack, subnet: '10.88.0.0/24', range: ['10.88.0.10', '10.88.0.19'] },
-      ],
-      '10.77.0.1',
-    ),
-  }
+  context = contextOf({
+    subnets: [
+      {
+        subnet: '10.77.0.0/16',
+        range: ['10.77.1.0', '10.77.1.99'],
+        router: '10.77.0.254',
+        dns: ['10.77.0.53', '9.9.9.9'],
+        domain: 'rack.example',
+      },
+      { subnet: '10.88.0.0/24', range: ['10.88.0.10', '10.88.0.19'] },
+    ],
+  })
 })
+
+const programs = { bios: 'undionly.kpxe', x64Uefi: 'snponly.efi' }
+
+function contextOf(settings: Parameters<typeof dhcpSettings>[0], more: Partial<DhcpContext> = {}): DhcpContext {
+  const server = { address: '10.77.0.1', httpPort: 8080, programs }
+  return { ...readContext({ server, interface: 'eth0', settings: dhcpSettings(settings), leases }), ...more }
+}
 
 type Wishes = Parameters<typeof writeOptions>[0]
 
@@ -83,7 +83,7 @@ describe('each road has its answer, byte for byte', () => {
       await state.redis.flushdb()
       await leases.reserve('10.77.0.0/16', packet.chaddr.toString('hex').replace(/(..)(?!$)/g, '$1:'), '10.77.1.5')
       const { reply } = await answerTo(packet)
-      const bytes = encodeReply(reply!, readOption(packet.options, 'maximumSize'))
+      const bytes = encodeReply(reply!, packet)
       expect(bytes.toString('hex')).toBe(golden(`reply-${name}-${step}`).toString('hex'))
     }
   })
@@ -114,11 +114,12 @@ describe('SELECTING', () => {
     expect(await leases.list('10.77.0.0/16')).toMatchObject([{ address, state: 'bound', mac: expect.any(String) }])
   })
 
-  test('a client that chose another server hears nothing, and its offer is taken back', async () => {
+  test('a client that chose another server hears nothing, and its offer ends within seconds', async () => {
     const { address } = await answerTo(client({}, {}))
     const choice = { messageType: request, requestedAddress: address, serverIdentifier: '10.77.0.2' }
     expect(await typeOf(client({}, choice))).toBe('ignored')
-    expect(await leases.list('10.77.0.0/16')).toEqual([])
+    const [offered] = await leases.list('10.77.0.0/16')
+    expect(offered!.expires - Date.now()).toBeLessThan(3100)
   })
 
   test("another client's address is refused, with a broadcast", async () => {
@@ -241,13 +242,7 @@ test('answers, other media and plain BOOTP are ignored', async () => {
 })
 
 test('an exhausted pool offers nothing', async () => {
-  const full = {
-    ...context,
-    subnets: readSubnets(
-      [{ subnet: '10.77.0.0/16', range: ['10.77.1.0', '10.77.1.0'], dns: [], lease: 60 }],
-      '10.77.0.1',
-    ),
-  }
+  const full = contextOf({ subnets: [{ subnet: '10.77.0.0/16', range: ['10.77.1.0', '10.77.1.0'] }] })
   expect((await decide(client({}, {}), full)).type).toBe('offer')
   expect(await decide(client(other, otherId), full)).toMatchObject({
     type: 'ignored',
@@ -270,28 +265,41 @@ test('a client that takes small packets gets the most needed options', () => {
     [225, Buffer.alloc(250)],
     [226, Buffer.alloc(250)],
   ] as [number, Buffer][])
-  const bytes = encodeReply({ ...packet, op: 2, options: long }, 576)
-  expect(bytes.length).toBeLessThanOrEqual(548)
-  expect([...decodePacket(bytes).options.keys()]).toEqual([53, 1, 224])
+  const asking = (...asked: number[]) =>
+    message('udhcpc-discover', {}, { maximumSize: 576, parameterList: Buffer.from(asked) })
+  const left = (...asked: number[]) => {
+    const bytes = encodeReply({ ...packet, op: 2, options: long }, asking(...asked))
+    expect(bytes.length).toBeLessThanOrEqual(548)
+    return [...decodePacket(bytes).options.keys()]
+  }
+  expect(left(1, 224, 225, 226)).toEqual([53, 1, 224])
+  expect(left(1, 226)).toEqual([53, 1, 226])
 })
 
 test('settings that do not fit are refused all at once', () => {
-  const wrong = [
-    {
-      subnet: '10.1.0.0/24',
-      range: ['10.1.0.9', '10.1.0.2'] as [string, string],
-      dns: [],
-      lease: 60,
-      router: '10.2.0.1',
-    },
-    { subnet: '10.1.0.0/16', range: ['10.9.0.1', '10.9.0.2'] as [string, string], dns: [], lease: 60 },
-  ]
-  expect(findings(() => readSubnets(wrong, '10.1.0.1'))).toEqual([
-    'dhcp.subnets.0.range: 10.1.0.9 comes after 10.1.0.2',
-    'dhcp.subnets.0.router: 10.2.0.1 is not within 10.1.0.0/24',
-    'dhcp.subnets.0.subnet: 10.1.0.0/24 overlaps 10.1.0.0/16',
-    'dhcp.subnets.1.range: not within 10.1.0.0/16',
-    'dhcp.subnets.1.subnet: 10.1.0.0/16 overlaps 10.1.0.0/24',
+  const settings = dhcpSettings({
+    classes: [{ name: 'gpu', match: {} }],
+    subnets: [
+      {
+        subnet: '10.77.0.0/24',
+        pools: [{ range: ['10.77.0.10', '10.77.0.20'], class: 'cpu' }],
+        reservations: [
+          { mac: '52:54:00', address: '10.77.0.30' },
+          { uuid: '4c4c4544-0042-3510-8052-b4c04f4e3132', address: '10.77.0.1', options: { mtu: 9000 } },
+        ],
+        options: { interfaceMtu: 'big', 54: '0a', 300: '00' },
+      },
+    ],
+  })
+  const server = { address: '10.77.0.1', httpPort: 8080, programs }
+  expect(findings(() => readContext({ server, interface: 'eth0', settings, leases }))).toEqual([
+    'dhcp.subnets.0.reservations.0.mac: 52:54:00 is no MAC address',
+    'dhcp.subnets.0.reservations.1.options.mtu: no such option; others go by number',
+    "dhcp.subnets.0.options.54: option 54 is the server's own to fill in",
+    "dhcp.subnets.0.options.300: option 300 is the server's own to fill in",
+    'dhcp.subnets.0.options.interfaceMtu: must be a whole number from 0 to 65535',
+    "dhcp.subnets.0.reservations: 10.77.0.1 is no node's address in 10.77.0.0/24",
+    'dhcp.subnets.0.pools: there is no class cpu',
   ])
 })
 

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
+import { BootLoops } from '../../src/dhcp/boot-loop.ts'
 import { identify } from '../../src/dhcp/firmware.ts'
 import { decodePacket } from '../../src/dhcp/packet.ts'
-import { roadOf } from '../../src/dhcp/roads.ts'
+import { answerOn, roadOf } from '../../src/dhcp/roads.ts'
 import { golden } from './golden.ts'
 
 const packet = (name: string, options: Record<number, Buffer> = {}) => {
@@ -46,9 +47,42 @@ test('BIOS firmware gets undionly, and x86-64 UEFI by whichever of its numbers g
   expect(seen(without('ovmf-pxe-discover', 93))).toEqual(['pxe', 7, 'uefi-x64-pxe'])
 })
 
+test.each([
+  [0, 'pxe', 'bios-pxe', 'undionly.kpxe'],
+  [6, 'pxe', 'uefi-ia32-pxe', undefined],
+  [7, 'pxe', 'uefi-x64-pxe', 'snponly.efi'],
+  [9, 'pxe', 'uefi-x64-pxe', 'snponly.efi'],
+  [11, 'pxe', 'uefi-arm64-pxe', undefined],
+  [15, 'http', 'uefi-ia32-http', undefined],
+  [16, 'http', 'uefi-x64-http', 'http://10.0.0.1:8080/program/snponly.efi'],
+  [19, 'http', 'uefi-arm64-http', undefined],
+])('architecture %i by %s is on the road %s, and loads %s where Debian has no other', (arch, speaker, road, file) => {
+  const firmware = identify(packet(`ovmf-${speaker}-discover`, { 93: Buffer.of(0, arch) }))
+  const found = roadOf(firmware)!
+  expect(found.name).toBe(road)
+  const server = { address: '10.0.0.1', httpPort: 8080, programs: { bios: 'undionly.kpxe', x64Uefi: 'snponly.efi' } }
+  expect(answerOn(found, server)?.file).toBe(file)
+  const named = { ...server, programs: { ...server.programs, ia32Uefi: 'ia32.efi', arm64Uefi: 'arm64.efi' } }
+  expect(answerOn(found, named)?.file).toMatch(file ? new RegExp(file) : /(ia32|arm64)\.efi$/)
+})
+
 test('firmware without a row in the table is on no road', () => {
-  expect(seen(packet('ovmf-pxe-discover', { 93: Buffer.of(0, 11) }))).toEqual(['pxe', 11, undefined])
-  expect(seen(packet('ovmf-http-discover', { 93: Buffer.of(0, 19) }))).toEqual(['http', 19, undefined])
+  expect(seen(packet('ovmf-pxe-discover', { 93: Buffer.of(0, 27) }))).toEqual(['pxe', 27, undefined])
+})
+
+test('iPXE is never told to load a boot program, and one that hides is found out', () => {
+  for (const arch of [0, 6, 7, 9, 11]) {
+    expect(roadOf(identify(packet('ipxe-bios-discover', { 93: Buffer.of(0, arch) })))!.program).toBeUndefined()
+  }
+  const loops = new BootLoops()
+  const hiding = identify(packet('ipxe-bios-discover', { 77: Buffer.from('OurOwnPXE') }))
+  const plain = identify(without('ipxe-bios-discover', 77, 175))
+  const given = (client: typeof hiding) => roadOf(loops.straighten(client, true))!.name
+  expect([1, 2, 3, 4].map(() => given(hiding))).toEqual(['bios-pxe', 'bios-pxe', 'ipxe', 'ipxe'])
+  expect(given(identify(packet('ipxe-bios-discover')))).toBe('ipxe')
+  expect(given(hiding)).toBe('bios-pxe')
+  // A card's firmware may load its boot program as often as it likes: it is no iPXE.
+  expect([1, 2, 3, 4].map(() => given(plain))).toEqual(Array(4).fill('bios-pxe'))
 })
 
 test('a client identifier that repeats the MAC is the MAC: firmware and system are then one client', () => {

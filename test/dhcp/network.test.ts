@@ -38,7 +38,8 @@ beforeAll(async () => {
     await ip('-n', spaces[side], 'link', 'set', 'eth0', 'up')
     await ip('-n', spaces[side], 'route', 'add', 'default', 'dev', 'eth0')
   }
-  const words = ['boot', '10.78.0.1', '10.78.0.0/24', '10.78.0.100', '10.78.0.250', join(directory, 'state')]
+  const settings = '{ subnets: [{ subnet: 10.78.0.0/24, range: [10.78.0.100, 10.78.0.250] }] }'
+  const words = [join(directory, 'state'), settings, 'boot=10.78.0.1']
   const command = ['netns', 'exec', spaces.server, process.execPath, serverScript, ...words]
   server = execa('ip', command, { buffer: false, stderr: 'inherit' })
   createInterface({ input: server.stdout! }).on('line', (line) => events.push(JSON.parse(line)))

@@ -1,14 +1,18 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { z } from 'zod'
 import { type BundleConfig, type BundleManifest, mediaTypes } from '../../src/compose/bundle-format.ts'
-import { silent } from '../../src/config/log.ts'
+import { bundleForeign } from '../../src/compose/foreign.ts'
+import { type Logger, silent } from '../../src/config/log.ts'
 import { type Settings, settingsSchema } from '../../src/config/settings.ts'
 import { Assignments } from '../../src/fleet/assignment.ts'
 import { Boots } from '../../src/fleet/boots.ts'
+import { Bundles } from '../../src/fleet/bundles.ts'
 import { type NodeServer, startNodeServer } from '../../src/http/node-server.ts'
 import { openState, type State } from '../../src/state/redis.ts'
 import { type Digest, digestOf } from '../../src/store/digest.ts'
+import { HotBlobs } from '../../src/store/hot-blobs.ts'
 import { Store } from '../../src/store/store.ts'
 
 /** A server for nodes on loopback with a Redis and a store of its own. */
@@ -25,9 +29,18 @@ export interface Fixture {
 
 export const mac = '52:54:00:aa:00:01'
 
-export async function startFixture(unknown: Settings['unknown'] = { action: 'reject' }): Promise<Fixture> {
+interface FixtureOptions {
+  readonly unknown?: Settings['unknown']
+  readonly http?: Partial<z.input<typeof settingsSchema>['http']>
+  /** Who holds which address, where this server gave them all out. */
+  readonly holders?: ReadonlyMap<string, string>
+  readonly log?: Logger
+}
+
+export async function startFixture(options: FixtureOptions = {}): Promise<Fixture> {
+  const { unknown = { action: 'reject' }, http = {}, holders, log = silent } = options
   const directory = await mkdtemp(join(tmpdir(), 'http-'))
-  const settings = settingsSchema.parse({ state: directory, unknown })
+  const settings = settingsSchema.parse({ state: directory, unknown, http })
   const state = await openState({ directory }, silent)
   const store = await Store.open(join(directory, 'store'))
   const boots = await Boots.open(state.redis, silent)
@@ -37,9 +50,13 @@ export async function startFixture(unknown: Settings['unknown'] = { action: 'rej
     boots,
     assignments: new Assignments(state.redis, settings.unknown, silent),
     programs: new Map([['snponly.efi', Buffer.from('MZ a boot program')]]),
-    log: silent,
+    log,
     address: '127.0.0.1',
     port: 0,
+    settings: settings.http,
+    bundles: new Bundles(store),
+    hot: new HotBlobs(store, 192 * 1024 * 1024),
+    holders: holders && { all: true, of: async (address) => holders.get(address) },
   })
   return {
     directory,
@@ -100,4 +117,18 @@ export async function putBundle(
     layers,
   }
   return store.writeJson(manifest)
+}
+
+/** A foreign bundle of a kernel and two initrds, the first of no multiple of four. */
+export async function putForeign(store: Store, cmdline: string): Promise<Digest> {
+  const put = async (from: string, text: string) => ({
+    from,
+    digest: await store.write(Buffer.from(text)),
+    size: text.length,
+  })
+  const files = {
+    kernel: await put('/srv/linux', 'a kernel'),
+    initrds: [await put('a', 'first'), await put('b', 'second')],
+  }
+  return (await bundleForeign({ blueprint: 'di', blueprintDigest: digestOf(''), cmdline, ...files }, store)).digest
 }

@@ -49,7 +49,7 @@ describe('the whole script', () => {
   })
 
   test('local is as it was approved', async () => {
-    const local = await startFixture({ action: 'local' })
+    const local = await startFixture({ unknown: { action: 'local' } })
     try {
       const script = await (await local.get(`/ipxe?mac=${mac}`)).text()
       await expect(script).toMatchFileSnapshot(new URL('golden/local.ipxe', import.meta.url).pathname)

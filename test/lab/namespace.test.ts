@@ -33,7 +33,7 @@ describe.skipIf(!asRoot)('the network namespace of a lab', () => {
   it('has a bridge without delay at the server address', async () => {
     const links = JSON.parse(await run('ip', ['-n', place.name, '-json', '-details', 'address', 'show', 'br0']))
     expect(links[0].linkinfo.info_data).toMatchObject({ forward_delay: 0, stp_state: 0 })
-    expect(links[0].addr_info[0]).toMatchObject({ local: '10.77.0.1', prefixlen: 24 })
+    expect(links[0].addr_info[0]).toMatchObject({ local: '10.77.0.1', prefixlen: 16 })
   })
 
   it('leaves nothing when it is removed, whatever still ran inside', async () => {

@@ -36,8 +36,8 @@ export class RawClient {
     this.send({ op, file, mode, options: new Map(Object.entries(options)) }, this.#server)
   }
 
-  ack(block: number): void {
-    this.send({ op: 'ack', block: block & 0xffff })
+  ack(block: number, port = this.#transfer): void {
+    this.send({ op: 'ack', block: block & 0xffff }, port)
   }
 
   send(packet: TftpPacket, port = this.#transfer): void {

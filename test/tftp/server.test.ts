@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { silent } from '../../src/config/log.ts'
-import type { TftpPacket } from '../../src/tftp/packet.ts'
+import { settingsSchema } from '../../src/config/settings.ts'
+import { encodeTftp, type TftpPacket } from '../../src/tftp/packet.ts'
 import { startTftp, type TftpEvent, type TftpServer } from '../../src/tftp/server.ts'
 import { RawClient } from './raw-client.ts'
 
@@ -17,6 +18,7 @@ const content = new Map<string, Buffer>([
   ['program', randomBytes(200_000)],
   // More blocks than 16 bits can number.
   ['long', randomBytes(8 * 70_000 + 3)],
+  ['text', Buffer.from('a line\n'.repeat(200))],
 ])
 const asked: string[] = []
 let events: TftpEvent[] = []
@@ -27,12 +29,13 @@ beforeAll(async () => {
   server = await startTftp({
     address: '127.0.0.1',
     port: 0,
+    settings: settingsSchema.parse({}).tftp,
     log: silent,
     onEvent: (event) => events.push(event),
     async files(name) {
       asked.push(name)
       const bytes = content.get(name)
-      return bytes && { bytes }
+      return bytes && [bytes]
     },
   })
 })
@@ -111,10 +114,10 @@ describe('loss, repetition and strangers', () => {
     client.ask('odd')
     await client.next()
     for (let times = 0; times < 5; times++) client.ack(1)
-    expect(blocks(await client.within(200))).toEqual([2])
+    expect(blocks(await client.within(80))).toEqual([2])
     client.ack(0)
     client.ack(7)
-    expect(await client.within(100)).toEqual([])
+    expect(await client.within(60)).toEqual([])
   })
 
   test('a repeated request starts no second transfer', async () => {
@@ -206,6 +209,75 @@ test('events tell of request, end and bytes', async () => {
     { type: 'request', client: '127.0.0.1', file: 'odd', bytes: 0 },
     { type: 'sent', client: '127.0.0.1', file: 'odd', bytes: 1300 },
   ])
+})
+
+test('netascii is translated before it is cut into blocks, and its size told so', async () => {
+  client.ask('text', { tsize: '0', blksize: '513' }, 'netascii')
+  const [oack] = await client.next()
+  expect(oack).toMatchObject({ op: 'options', options: new Map(Object.entries({ blksize: '513', tsize: '1600' })) })
+  client.ack(0)
+  expect((await take()).toString()).toBe('a line\r\n'.repeat(200))
+})
+
+describe('limits', () => {
+  const small = { total: 3, perClient: 3 }
+  let one: TftpServer
+  const open = async (settings = {}) => {
+    const tftp = { ...settingsSchema.parse({}).tftp, sessions: small, ...settings }
+    const files = () => [content.get('program')!]
+    one = await startTftp({ address: '127.0.0.1', port: 0, settings: tftp, log: silent, files, onEvent: () => {} })
+    return one
+  }
+  afterEach(() => one.close())
+
+  test('one port for all: whole transfers from the port that was asked, told apart by the client', async () => {
+    await open({ singlePort: true })
+    const clients = await Promise.all([RawClient.open(one.port), RawClient.open(one.port)])
+    for (const each of clients) each.ask('program', { blksize: '1024' })
+    for (const each of clients) {
+      expect(await each.next()).toMatchObject([{ op: 'options' }])
+      expect(each.transfer).toBe(0)
+      each.ack(0, one.port)
+    }
+    for (const each of clients) {
+      expect(blocks(await each.next())).toEqual([1])
+      each.ack(1, one.port)
+      expect(blocks(await each.next())).toEqual([2])
+      await each.close()
+    }
+  })
+
+  test('who falls silent makes room for who waits, and those who answer keep theirs', async () => {
+    await open()
+    const clients = await Promise.all(Array.from({ length: 5 }, () => RawClient.open(one.port)))
+    const [silentOne, ...others] = clients
+    silentOne!.ask('program')
+    await silentOne!.next()
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    for (const each of others.slice(0, 3)) each.ask('program')
+    for (const each of others.slice(0, 3)) expect(blocks(await each.next())).toEqual([1])
+    others[3]!.ask('program')
+    expect(await others[3]!.next()).toMatchObject([{ op: 'error', message: 'busy, ask again' }])
+    expect((await silentOne!.within(50)).at(-1)).toMatchObject({ op: 'error' })
+    for (const each of clients) await each.close()
+  })
+
+  test('a block is held to what the settings say', async () => {
+    await open({ blockSize: 1024 })
+    client = await RawClient.open(one.port)
+    client.ask('program', { blksize: '65464' })
+    expect(await client.next()).toMatchObject([{ op: 'options', options: new Map([['blksize', '1024']]) }])
+  })
+})
+
+test('who may have forged its address is sent one datagram for a request, and never a much longer one than it sent', async () => {
+  for (let times = 0; times < 20; times++) client.ask('program', { blksize: '1468', windowsize: '64', tsize: '0' })
+  expect(await client.within(300)).toHaveLength(1)
+  const stranger = await RawClient.open(client.transfer)
+  stranger.ack(1, client.transfer)
+  const [error] = await stranger.next()
+  expect(encodeTftp(error!).length).toBeLessThanOrEqual(12)
+  await stranger.close()
 })
 
 describe('clients of others', () => {

@@ -32,7 +32,7 @@ export async function checkPorts(settings: Settings): Promise<Finding[]> {
   const { network, dhcp, tftp, http } = settings
   if (network.interface === undefined) return []
   const findings: Finding[] = []
-  if (dhcp.mode === 'server') findings.push(finding('dhcp', 'UDP', 67, await udpOutcome(67)))
+  if (dhcp.mode !== 'off') findings.push(finding('dhcp', 'UDP', 67, await udpOutcome(67)))
   if (tftp.enabled) findings.push(finding('tftp', 'UDP', tftp.port, await udpOutcome(tftp.port)))
   findings.push(finding('http', 'TCP', http.port, await tcpOutcome(http.port)))
   return findings

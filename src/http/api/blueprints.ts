@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { whatIsLeftOut } from '../../blueprint/left-out.ts'
 import type { Selection } from '../../blueprint/selection.ts'
-import { appliedBlueprint, applyBlueprint } from '../../change/applied.ts'
+import { appliedBlueprint, applyBlueprint, stackOf, wovenBlueprint } from '../../change/applied.ts'
 import type { Context } from '../../change/context.ts'
 import type { LeftOut, ListedFile } from '../../change/report.ts'
 import type { Workshop } from '../../change/workshop.ts'
@@ -53,7 +53,7 @@ export function blueprintRoutes(
           name,
           channels: pointers(await getChannels(redis, name)),
           nodes: assigned.filter((blueprint) => blueprint === name).length,
-          packages: blueprint.stack.flatMap((source) => ('deb' in source ? source.deb.packages : [])),
+          packages: stackOf(blueprint).flatMap((source) => ('deb' in source ? source.deb.packages : [])),
           ...(error === undefined ? {} : { error }),
         }
       }),
@@ -94,7 +94,7 @@ export function blueprintRoutes(
   })
 
   app.post<OfBlueprint>('/v1/blueprints/:name/observe', async ({ params: { name } }, reply) => {
-    await appliedBlueprint(context, name)
+    await wovenBlueprint(context, name)
     return streamJob(reply, (progress, signal) => workshop.run({ kind: 'observe', blueprint: name }, progress, signal))
   })
 

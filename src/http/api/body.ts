@@ -1,5 +1,7 @@
 import type { z } from 'zod'
+import type { NamedOptions } from '../../config/dhcp-settings.ts'
 import { BootloomError } from '../../config/errors.ts'
+import { readNamedOptions } from '../../dhcp/named-options.ts'
 
 /** A request's body, query or parameters as the schema has them; USAGE with every finding and its path. */
 export function parseRequest<T>(schema: z.ZodType<T>, value: unknown): T {
@@ -10,4 +12,12 @@ export function parseRequest<T>(schema: z.ZodType<T>, value: unknown): T {
       path.length > 0 ? `${path.join('.')}: ${message}` : message,
     ),
   })
+}
+
+/** DHCP options whose names and values are right; USAGE with every finding. */
+export function checkOptions(options: NamedOptions | undefined): NamedOptions | undefined {
+  const findings: string[] = []
+  readNamedOptions(options ?? {}, 'options', (finding) => findings.push(finding))
+  if (findings.length === 0) return options
+  throw new BootloomError('USAGE', 'the DHCP options do not fit', { details: findings })
 }

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../../change/context.ts'
+import { Bundles } from '../../fleet/bundles.ts'
 import { getBundle, listBundles } from '../../state/bundles.ts'
-import { Bundles } from '../bundles.ts'
 import { bundleOf } from './assignment.ts'
 
 export function bundleRoutes(app: FastifyInstance, { state: { redis }, store }: Context): void {

@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { BootloomError } from '../../config/errors.ts'
+import { Bundles } from '../../fleet/bundles.ts'
 import { channelNames, getChannels, moveChannel, rollbackChannel } from '../../state/channels.ts'
 import { addEvent } from '../../state/events.ts'
 import { parseDigest } from '../../store/digest.ts'
 import type { ApiContext } from '../api-server.ts'
-import { Bundles } from '../bundles.ts'
 import { requireBlueprint } from './assignment.ts'
 import { parseRequest } from './body.ts'
 

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
+import { namedOptionsSchema } from '../../config/dhcp-settings.ts'
 import { BootloomError } from '../../config/errors.ts'
 import { Assignments } from '../../fleet/assignment.ts'
 import { parseMac } from '../../fleet/mac.ts'
@@ -7,9 +8,11 @@ import { timeline } from '../../fleet/timeline.ts'
 import { bootsOf } from '../../state/boots.ts'
 import { addEvent } from '../../state/events.ts'
 import { getNode, getSighting, listNodes, listSightings, removeNode, updateNode } from '../../state/nodes.ts'
+import { noteOptions } from '../../state/optioned.ts'
+import { putUserData } from '../../state/user-data.ts'
 import type { ApiContext } from '../api-server.ts'
 import { assignmentBody, assignmentFrom } from './assignment.ts'
-import { parseRequest } from './body.ts'
+import { checkOptions, parseRequest } from './body.ts'
 
 const nodeBody = z.strictObject({
   ...assignmentBody,
@@ -24,6 +27,8 @@ const nodeBody = z.strictObject({
     .array(z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'must be lower-case letters, digits and dashes'))
     .max(32)
     .optional(),
+  /** DHCP options, in place of those that it had. */
+  options: namedOptionsSchema.optional(),
 })
 
 interface OfNode {
@@ -61,7 +66,8 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, settings, l
   /** Sets what the body names and leaves the rest as it is. */
   app.put<OfNode>('/v1/nodes/:mac', async ({ params, body }) => {
     const mac = parseMac(params.mac)
-    const { hostname, groups, ...asked } = parseRequest(nodeBody, body)
+    const { hostname, groups, options, ...asked } = parseRequest(nodeBody, body)
+    checkOptions(options)
     const present = await getNode(redis, mac)
     const assignment = await assignmentFrom(redis, asked, present?.assignment)
     const node = await updateNode(redis, mac, (current) => ({
@@ -71,14 +77,18 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, settings, l
       ...(assignment === undefined ? {} : { assignment }),
       ...(hostname === undefined ? {} : { hostname }),
       ...(groups === undefined ? {} : { groups }),
+      ...(options === undefined ? {} : { options }),
     }))
+    await noteOptions(redis, `node ${mac}`, node.options)
     await addEvent(redis, { event: 'node-set', ...node })
     return node
   })
 
   app.delete<OfNode>('/v1/nodes/:mac', async ({ params }) => {
     const mac = parseMac(params.mac)
+    await putUserData(redis, { node: mac }, '')
     if (!(await removeNode(redis, mac))) throw unknown(mac)
+    await noteOptions(redis, `node ${mac}`)
     await addEvent(redis, { event: 'node-unset', mac })
     return { mac, forgotten: true }
   })

@@ -1,4 +1,4 @@
-import { type BundleConfig, type BundleManifest, mediaTypes } from '../compose/bundle-format.ts'
+import { type BundleConfig, type BundleManifest, type ForeignConfig, mediaTypes } from '../compose/bundle-format.ts'
 import { initramfsParts } from '../compose/initramfs.ts'
 import { BootloomError } from '../config/errors.ts'
 import type { Digest } from '../store/digest.ts'
@@ -19,8 +19,9 @@ export interface Body {
 
 export interface ServedBundle {
   readonly digest: Digest
-  readonly config: BundleConfig
+  readonly config: BundleConfig | ForeignConfig
   readonly kernel: Body
+  /** Of 0 bytes where a foreign bundle has no initrd. */
   readonly initramfs: Body
 }
 
@@ -51,11 +52,14 @@ export class Bundles {
     // Anything in the store can be asked for here; a manifest is small.
     if (size === undefined || size > 4 * 1024 * 1024) throw unknown(digest)
     const manifest = manifestOf(digest, await this.#store.readVerified(digest))
-    const config = JSON.parse((await this.#store.readVerified(manifest.config.digest)).toString()) as BundleConfig
+    const config = JSON.parse((await this.#store.readVerified(manifest.config.digest)).toString()) as
+      | BundleConfig
+      | ForeignConfig
     const kernel = manifest.layers.find(({ mediaType }) => mediaType === mediaTypes.kernel)
     const { parts, size: initramfsSize } = initramfsParts(manifest)
     // A 0-byte initrd hangs a BIOS boot without a word (seen with iPXE).
-    if (!kernel || parts.length === 0) throw broken(digest, kernel ? 'it has no segments' : 'it has no kernel')
+    const bare = parts.length === 0 && config.level !== 'foreign'
+    if (!kernel || bare) throw broken(digest, kernel ? 'it has no segments' : 'it has no kernel')
     await this.#check(digest, manifest.layers)
     const segments = parts.map(({ descriptor, offset }) => partOf(descriptor, offset))
     return {

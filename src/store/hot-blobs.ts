@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { BootloomError } from '../config/errors.ts'
-import type { Digest } from '../store/digest.ts'
-import type { Store } from '../store/store.ts'
+import type { Digest } from './digest.ts'
+import type { Store } from './store.ts'
 
 /**
  * Blobs held in memory once for all readers, checked against their digest when they are loaded; the longest unused ones

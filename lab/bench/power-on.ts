@@ -1,0 +1,67 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { macOf, startNode } from '../node.ts'
+import type { Place } from '../place.ts'
+import { inBenchLab } from './bench-lab.ts'
+import { startPeer, takeFiles } from './peer-boot.ts'
+import { type Measure, median, report, rounded } from './report.ts'
+
+/**
+ * Power-on to the first words of the node's init, QEMU's BIOS with iPXE's ROM: Bootloom against dnsmasq and nginx with
+ * the same kernel, initramfs and overlay in a namespace like ours, in turn. Init's first words are the moment that both
+ * share: from the last byte of the overlay to them, only the kernel works. power-on.ts [ROUNDS].
+ */
+const rounds = Number(process.argv[2] ?? 5)
+const mac = macOf(1)
+
+/** Seconds. */
+async function untilInit(place: Place): Promise<number> {
+  const began = performance.now()
+  const node = await startNode(place, { index: 1, mac })
+  try {
+    while (!node.serial.text().includes('bootloom: init')) {
+      if (performance.now() - began > 120_000) await node.serial.waitFor('bootloom: init', 0)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    return (performance.now() - began) / 1000
+  } finally {
+    await node.stop()
+    await rm(node.serial.path, { force: true })
+  }
+}
+
+await inBenchLab(async ({ place, api, prepare, compose }) => {
+  await prepare('apache')
+  await compose('apache', { level: 'thorough' })
+  await api.request('PUT', `/v1/nodes/${mac}`, { blueprint: 'apache', channel: 'stable' })
+  const other = { name: `${place.name}-peer`, directory: join(place.directory, 'peer') }
+  await takeFiles(place, mac, other.directory)
+  const peerServes = await startPeer(other)
+  const ours: number[] = []
+  const peer: number[] = []
+  try {
+    // The first round only warms both up.
+    for (let round = 0; round <= rounds; round++) {
+      ours.push(await untilInit(place))
+      peer.push(await untilInit(other))
+      console.error(
+        `  round ${round} of ${rounds}: ours ${ours.at(-1)?.toFixed(2)} s, peer ${peer.at(-1)?.toFixed(2)} s`,
+      )
+    }
+  } finally {
+    await peerServes.close()
+  }
+  ours.shift()
+  peer.shift()
+  const [a, b] = [median(ours), median(peer)]
+  const measure: Measure = {
+    what: `power-on → init, BIOS, against dnsmasq + nginx, median of ${rounds}`,
+    unit: 's',
+    ours: rounded(a),
+    peer: rounded(b),
+    ratio: rounded(b / a),
+    bar: '≤ 1.0 × their time',
+    holds: a <= b,
+  }
+  report('power-on', [measure])
+})

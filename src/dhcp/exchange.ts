@@ -1,0 +1,72 @@
+import type { ClientClass } from './classes.ts'
+import type { DhcpContext } from './context.ts'
+import type { Client } from './firmware.ts'
+import { overlay } from './named-options.ts'
+import { readOption } from './options.ts'
+import type { DhcpPacket } from './packet.ts'
+import type { Asked, Told } from './reply.ts'
+import { answerOn, type Road } from './roads.ts'
+import type { Place } from './whereabouts.ts'
+
+/** The kinds of message, and `ignored` for what deserves no answer. */
+export type DhcpEventType =
+  | 'discover'
+  | 'offer'
+  | 'request'
+  | 'ack'
+  | 'nak'
+  | 'release'
+  | 'decline'
+  | 'inform'
+  | 'ignored'
+
+/** What was decided: the reply, where there is one, and the reason, where there is none or it is a NAK. */
+export interface Decision {
+  readonly type: DhcpEventType
+  readonly client: Client
+  readonly road: Road | undefined
+  readonly address?: string
+  readonly reply?: DhcpPacket
+  readonly reason?: string
+}
+
+/** A request with all that the answer follows from. */
+export interface Exchange extends Asked {
+  readonly context: DhcpContext
+  readonly client: Client
+  readonly classes: readonly ClientClass[]
+  readonly road: Road | undefined
+  readonly places: readonly Place[]
+}
+
+export const summary = ({ client, road }: Exchange) => ({ client, road })
+export const ignored = (exchange: Exchange, reason: string): Decision => ({
+  ...summary(exchange),
+  type: 'ignored',
+  reason,
+})
+
+/** Seconds. Firmware needs its address until the node runs; a running client may ask for less than it would get. */
+export function leaseOf({ client, classes, request }: Exchange, { subnet }: Place): number {
+  const ofClass = classes.findLast(({ lease }) => lease !== undefined)?.lease
+  if (client.speaker !== 'os') return ofClass ?? subnet.firmwareLease
+  const lease = ofClass ?? subnet.lease
+  const asked = readOption(request.options, 'leaseTime') ?? lease
+  return Math.max(60, Math.min(asked, lease))
+}
+
+/** What the client is told; of its options, those of the node stand over its group's, class's, subnet's and everyone's. */
+export async function tell(exchange: Exchange, place: Place): Promise<Told> {
+  const { context, client, classes, road } = exchange
+  return {
+    lease: leaseOf(exchange, place),
+    boot: road && answerOn(road, context.server),
+    options: overlay(
+      context.options,
+      place.subnet.options,
+      ...classes.map(({ options }) => options),
+      place.reservation?.options,
+      context.optionsOf && (await context.optionsOf(client.mac)),
+    ),
+  }
+}

@@ -1,0 +1,70 @@
+import type { Logger } from '../config/log.ts'
+
+/** Milliseconds: how often the counts are told, and how often each trouble at most. */
+const everyMinute = 60_000
+const quiet = 10_000
+
+type Occasionally = (latest: unknown) => void
+
+/** Counts what the server does, and tells it once a minute in which there was anything: no line for each packet. */
+export class DhcpTally {
+  readonly #log: Logger
+  readonly #timer: NodeJS.Timeout
+  readonly #tellDropped: Occasionally
+  readonly #tellUnanswered: Occasionally
+  #counts: Record<string, number> = {}
+
+  constructor(log: Logger) {
+    this.#log = log
+    this.#timer = setInterval(() => this.#tell(), everyMinute).unref()
+    this.#tellDropped = occasionally((count) => log.warn({ event: 'dhcp-overload', count }))
+    this.#tellUnanswered = occasionally((count, error) =>
+      log.error({ event: 'dhcp-unanswered', reason: String(error), count }),
+    )
+  }
+
+  /** By the kind of decision: `offer`, `ack`, `nak`, `ignored`… */
+  decided(type: string): void {
+    this.#counts[type] = (this.#counts[type] ?? 0) + 1
+  }
+
+  malformed(): void {
+    this.decided('malformed')
+  }
+
+  /** More came in than can be answered. */
+  dropped(): void {
+    this.decided('dropped')
+    this.#tellDropped(undefined)
+  }
+
+  /** Something failed, the lease table for one: the client asks again. */
+  unanswered(error: unknown): void {
+    this.decided('unanswered')
+    this.#tellUnanswered(error)
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+    this.#tell()
+  }
+
+  #tell(): void {
+    if (Object.keys(this.#counts).length === 0) return
+    this.#log.info({ event: 'dhcp-minute', ...this.#counts })
+    this.#counts = {}
+  }
+}
+
+/** Tells at once, and then at most once in ten seconds, of how often it happened since. */
+function occasionally(tell: (count: number, latest: unknown) => void): Occasionally {
+  let count = 0
+  let last = Number.NEGATIVE_INFINITY
+  return (latest) => {
+    count++
+    if (performance.now() - last < quiet) return
+    last = performance.now()
+    tell(count, latest)
+    count = 0
+  }
+}

@@ -1,0 +1,116 @@
+import type { RemoteInfo } from 'node:dgram'
+import type { Settings } from '../config/settings.ts'
+import type { Session } from './session.ts'
+
+/** A place among the transfers that run at once. */
+export interface Slot {
+  /** False when the slot was given to another request meanwhile. */
+  held(): boolean
+  fill(session: Session): void
+  free(): void
+}
+
+interface Taken {
+  readonly key: string
+  readonly address: string
+  /** The request's bytes. */
+  readonly request: Buffer
+  /** Undefined while the file is looked up. */
+  session?: Session
+}
+
+/** Milliseconds. */
+const tick = 25
+const tellEvery = 10_000
+
+/**
+ * The transfers that run, within their limits in all and for each address, and the one clock of them all. Where there is
+ * no room, the transfer of a client that does not answer makes room: first one that never did.
+ */
+export class Transfers {
+  readonly #limits: Settings['tftp']['sessions']
+  /** By the client's address and port. */
+  readonly #taken = new Map<string, Taken>()
+  readonly #perAddress = new Map<string, number>()
+  #clock: NodeJS.Timeout | undefined
+  #toldFull = Number.NEGATIVE_INFINITY
+
+  constructor(limits: Settings['tftp']['sessions']) {
+    this.#limits = limits
+  }
+
+  /**
+   * A place for this request. `repeated`: it is being answered already. Another request from the same port, or the same
+   * once the client had answered and fell silent, is a client that has begun anew.
+   */
+  take({ address, port }: RemoteInfo, request: Buffer): Slot | 'repeated' | 'full' {
+    const key = `${address}:${port}`
+    const before = this.#taken.get(key)
+    if (before) {
+      const anew = before.session?.verified && before.session.repeats > 0
+      if (!anew && before.request.equals(request)) return 'repeated'
+      this.#end(before, 'another request came from the same port')
+    }
+    const ofOne = this.#perAddress.get(address) ?? 0
+    if (ofOne >= this.#limits.perClient && !this.#makeRoom((taken) => taken.address === address)) return 'full'
+    if (this.#taken.size >= this.#limits.total && !this.#makeRoom(() => true)) return 'full'
+    const taken: Taken = { key, address, request }
+    this.#taken.set(key, taken)
+    this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1)
+    return {
+      held: () => this.#taken.get(key) === taken,
+      fill: (session) => {
+        taken.session = session
+        this.#clock ??= setInterval(() => this.#tick(), tick)
+      },
+      free: () => this.#free(taken),
+    }
+  }
+
+  /** True when it is time to say again that all is full. `now` in milliseconds. */
+  tellFull(now: number): boolean {
+    if (now - this.#toldFull < tellEvery) return false
+    this.#toldFull = now
+    return true
+  }
+
+  /** Ends all, telling the clients. */
+  async close(): Promise<void> {
+    for (const taken of [...this.#taken.values()]) this.#end(taken, 'the server ends')
+    clearInterval(this.#clock)
+  }
+
+  #makeRoom(among: (taken: Taken) => boolean): boolean {
+    let worst: Taken | undefined
+    for (const taken of this.#taken.values()) {
+      if (taken.session && among(taken) && silence(taken.session) > (worst ? silence(worst.session!) : 0)) worst = taken
+    }
+    if (worst) this.#end(worst, 'silent, and others wait')
+    return worst !== undefined
+  }
+
+  #end(taken: Taken, reason: string): void {
+    if (taken.session) taken.session.stop(reason)
+    else this.#free(taken)
+  }
+
+  #free(taken: Taken): void {
+    if (this.#taken.get(taken.key) !== taken) return
+    this.#taken.delete(taken.key)
+    const left = this.#perAddress.get(taken.address)! - 1
+    if (left > 0) this.#perAddress.set(taken.address, left)
+    else this.#perAddress.delete(taken.address)
+    if (this.#taken.size > 0) return
+    clearInterval(this.#clock)
+    this.#clock = undefined
+  }
+
+  #tick(): void {
+    const now = performance.now()
+    for (const { session } of this.#taken.values()) session?.tick(now)
+  }
+}
+
+/** How little is lost by ending a session: 0, its client answers. */
+const silence = (session: Session): number =>
+  session.repeats === 0 ? 0 : session.repeats + (session.verified ? 0 : 100)

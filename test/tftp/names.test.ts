@@ -1,0 +1,128 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { silent } from '../../src/config/log.ts'
+import { Assignments } from '../../src/fleet/assignment.ts'
+import { Boots } from '../../src/fleet/boots.ts'
+import { Bundles } from '../../src/fleet/bundles.ts'
+import { moveChannel } from '../../src/state/channels.ts'
+import { updateNode } from '../../src/state/nodes.ts'
+import { openState, type State } from '../../src/state/redis.ts'
+import type { Digest } from '../../src/store/digest.ts'
+import { HotBlobs } from '../../src/store/hot-blobs.ts'
+import { Store } from '../../src/store/store.ts'
+import { tftpNames } from '../../src/tftp/names.ts'
+import type { TftpFiles } from '../../src/tftp/server.ts'
+import { loadTftpTemplates } from '../../src/tftp/templates.ts'
+import { initramfs, kernel, putBundle } from '../http/fixture.ts'
+
+let directory: string
+let state: State
+let boots: Boots
+let store: Store
+let bundle: Digest
+let files: TftpFiles
+
+const address = '10.77.0.9'
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'names-'))
+  state = await openState({ directory }, silent)
+  store = await Store.open(join(directory, 'store'))
+  boots = await Boots.open(state.redis, silent)
+  bundle = await putBundle(store)
+  await moveChannel(state.redis, { blueprint: 'apache', channel: 'stable', digest: bundle, reason: 'test' })
+  await assign('52:54:00:aa:00:01', { blueprint: 'apache', channel: 'stable' })
+  await assign('52:54:00:aa:00:02', { blueprint: 'redis', channel: 'stable' })
+  files = tftpNames({
+    programs: new Map([['undionly.kpxe', Buffer.from('a boot program')]]),
+    assignments: new Assignments(state.redis, { action: 'reject' }, silent),
+    boots,
+    bundles: new Bundles(store),
+    hot: new HotBlobs(store, 1024 * 1024),
+    templates: await loadTftpTemplates(),
+    log: silent,
+    server: 'http://10.77.0.1:8080',
+  })
+})
+afterAll(async () => {
+  await boots.close()
+  await state.close()
+  await rm(directory, { recursive: true, force: true })
+})
+
+const assign = (
+  mac: string,
+  assignment: { blueprint: string; channel: 'stable' } | { blueprint: string; bundle: Digest },
+) => updateNode(state.redis, mac, () => ({ mac, groups: [], assignment }))
+
+const fetched = async (name: string, from = address) => {
+  const parts = await files(name, { address: from })
+  return parts && Buffer.concat(parts)
+}
+/** With what differs from run to run in angle brackets. */
+const text = async (name: string) =>
+  String(await fetched(name))
+    .replaceAll(bundle.slice(7), '<bundle>')
+    .replaceAll(/[0-9a-f]{24}/g, '<boot>')
+
+describe('what boot loaders read', () => {
+  test.each([
+    ['autoexec.ipxe', 'autoexec.ipxe'],
+    ['grub-chain.cfg', 'grub/grub.cfg'],
+    ['grub-boot.cfg', '/grub/grub.cfg-01-52-54-00-aa-00-01'],
+    ['grub-boot.cfg', 'grub.cfg-01-52:54:00:AA:00:01'],
+    ['grub-not-ready.cfg', 'grub/grub.cfg-01-52-54-00-aa-00-02'],
+    ['grub-unassigned.cfg', 'grub/grub.cfg-01-52-54-00-aa-00-09'],
+    ['pxelinux-boot.cfg', 'pxelinux.cfg/01-52-54-00-aa-00-01'],
+    ['pxelinux-not-ready.cfg', 'pxelinux.cfg/01-52-54-00-aa-00-02'],
+    ['pxelinux-unassigned.cfg', '/pxelinux.cfg/01-52-54-00-aa-00-09'],
+  ])('%s, asked for as %s, is as it was approved', async (golden, name) => {
+    await expect(await text(name)).toMatchFileSnapshot(new URL(`golden/${golden}`, import.meta.url).pathname)
+  })
+
+  test('a command line that GRUB would read as more than text is refused, and said on the screen', async () => {
+    const digest = await putBundle(store, { blueprint: 'evil', cmdline: 'a $root' })
+    await assign('52:54:00:aa:00:03', { blueprint: 'evil', bundle: digest })
+    const config = await text('grub.cfg-01-52-54-00-aa-00-03')
+    expect(config).toContain('SCRIPT_VALUE_UNSAFE')
+    expect(config).not.toContain('$root')
+  })
+})
+
+describe('what these name', () => {
+  const named = async (pattern: RegExp, config: string) => pattern.exec(String(await fetched(config)))![1]!
+
+  test('kernel and initramfs of a bundle are the blobs of the store, in memory once for all', async () => {
+    const place = await named(/KERNEL (\S+)\/kernel/, 'pxelinux.cfg/01-52-54-00-aa-00-01')
+    expect(await fetched(`${place}/kernel`)).toEqual(kernel)
+    expect(await fetched(`${place}/initramfs`)).toEqual(initramfs)
+    const [one, other] = [
+      await files(`${place}/initramfs`, { address }),
+      await files(`${place}/initramfs`, { address }),
+    ]
+    expect(one!.every((part, i) => part === other![i])).toBe(true)
+  })
+
+  test('the overlay is for the node that boots, and for no other', async () => {
+    const overlay = await named(/initrd \S+ \(tftp\)\/(\S+);/, 'grub.cfg-01-52-54-00-aa-00-01')
+    expect((await fetched(overlay))!.length).toBeGreaterThan(100)
+    await expect(fetched(overlay.replace(/[0-9a-f]{24}$/, '0'.repeat(24)))).rejects.toMatchObject({
+      code: 'BOOT_NOT_CURRENT',
+    })
+    boots.record('52:54:00:aa:00:07', { stage: 'ack', address: '10.77.0.7' })
+    await expect(fetched(overlay, '10.77.0.7')).rejects.toMatchObject({ code: 'NODE_NOT_YOU' })
+    await expect(fetched('grub.cfg-01-52-54-00-aa-00-01', '10.77.0.7')).rejects.toMatchObject({ code: 'NODE_NOT_YOU' })
+  })
+
+  test.each([
+    '../../etc/passwd',
+    'templates/tftp/grub-boot.cfg',
+    'pxelinux.cfg/default',
+    `bundle/${'0'.repeat(63)}/kernel`,
+    '',
+  ])('%j is no file', async (name) => {
+    expect(await fetched(name)).toBeUndefined()
+  })
+})
