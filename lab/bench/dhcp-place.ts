@@ -48,8 +48,9 @@ export async function removePlace(place: DhcpPlace): Promise<void> {
 
 export interface Contender {
   readonly name: string
-  /** A rate to begin the search at. */
+  /** A rate to begin the search at, and one that it surely bears. */
   readonly start: number
+  readonly filling: number
   /** Files first, in an empty directory; then the command. */
   command(directory: string): Promise<{ readonly words: readonly string[]; readonly env?: Record<string, string> }>
 }
@@ -59,7 +60,8 @@ const sources = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 /** The boot role as it is, with all that it does beside DHCP. */
 export const bootloom: Contender = {
   name: 'Bootloom',
-  start: 6000,
+  start: 5000,
+  filling: 1000,
   async command(directory) {
     const settings = {
       state: directory,
@@ -76,7 +78,8 @@ export const bootloom: Contender = {
 /** Memfile, persisted; two threads, one for each core; otherwise as it comes. */
 export const kea: Contender = {
   name: 'Kea memfile',
-  start: 5000,
+  start: 4000,
+  filling: 1000,
   async command(directory) {
     const configuration = {
       Dhcp4: {
@@ -99,7 +102,8 @@ export const kea: Contender = {
 /** Authoritative, without its ping before an offer, which neither of the others sends. */
 export const dnsmasq: Contender = {
   name: 'dnsmasq',
-  start: 300,
+  start: 150,
+  filling: 100,
   async command(directory) {
     const [first, last] = net.range
     return {

@@ -5,12 +5,16 @@ import { type Measure, median, report, rounded } from './report.ts'
 
 /**
  * Four-way exchanges a second at ≤ 1 % drops, leases persisted: ours, Kea and dnsmasq in turn, each round from an empty
- * table. Usage: dhcp.ts [ROUNDS] [SECONDS OF A TRIAL].
+ * table. Usage: dhcp.ts [ROUNDS] [SECONDS OF A TRIAL] [TRIALS].
  */
 const rounds = Number(process.argv[2] ?? 3)
 const seconds = Number(process.argv[3] ?? 4)
-/** Clients that perfdhcp plays: at first all are new, in the end half of them come again. */
-const clients = 100_000
+const trials = Number(process.argv[4] ?? 10)
+/**
+ * Machines that ask, over and over: a table of this size is what all three work on, for dnsmasq writes all of it anew for
+ * each lease. The first exchanges of each contender fill it, and are not counted.
+ */
+const clients = 2000
 
 await becomeRoot()
 const place = await makePlace('bootloom-bench-dhcp')
@@ -20,9 +24,9 @@ try {
     for (const [contender, best] of found) {
       const start = best.at(-1)?.asked ?? contender.start
       const trial = await whileServing(place, contender, async () => {
-        // A process that has just started is not yet what it will be.
-        for (const part of [3, 2]) await tell(contender, Math.round(start / part))
-        return highestRate(start, (rate) => tell(contender, rate))
+        // Fills the table; nor is a process that has just started what it will be.
+        await tell(contender, contender.filling, clients / contender.filling)
+        return highestRate(start, trials, (rate) => tell(contender, rate))
       })
       if (trial) best.push(trial)
       console.error(`  round ${round}: ${contender.name} ${trial ? Math.round(trial.done) : 'nothing'}/s`)
@@ -35,13 +39,13 @@ try {
 const figure = (contender: Contender) => median(found.get(contender)!.map(({ done }) => done))
 report('dhcp', [against(kea, 1.3), against(dnsmasq, 30)])
 
-async function tell(contender: Contender, rate: number): Promise<Trial> {
+async function tell(contender: Contender, rate: number, lasting = seconds): Promise<Trial> {
   const trial = await perfdhcp({
     namespace: place.client,
     interface: net.interface,
     server: net.server,
     rate,
-    seconds,
+    seconds: lasting,
     clients,
   })
   const { done, drops, delays } = trial

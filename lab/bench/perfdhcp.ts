@@ -51,40 +51,32 @@ export async function perfdhcp(load: Load): Promise<Trial> {
   }
 }
 
-/** Of the trials with at most this part of drops, the one that completed most. */
-export const mostDrops = 0.01
+/** What counts as serving a rate: this part of the exchanges is lost at most. */
+const mostDrops = 0.01
+
+/** Steps of the search: how far it goes up after a rate that was served, and down after one that was not. */
+const steps = [1.5, 1.22, 1.1, 1.05]
 
 /**
- * The highest rate at ≤ 1 % drops: doubles or halves from `start` until it lies between two trials, then bisects to
- * within 4 %. One failed trial on a shared machine may be chance, so a rate fails only when it fails twice.
+ * The most exchanges that were completed in a trial with ≤ 1 % drops. Climbs while rates are served and steps down where
+ * they are not, by ever smaller steps; where a shared machine failed a trial by chance, the next ones climb again.
  */
 export async function highestRate(
   start: number,
+  trials: number,
   tryRate: (rate: number) => Promise<Trial>,
 ): Promise<Trial | undefined> {
   let best: Trial | undefined
-  let low = 0
-  let high = Number.POSITIVE_INFINITY
+  let step = 0
   let rate = start
-  while (low === 0 || high / low > 1.04) {
-    if (high < 20) break
-    const holds = await passes(rate)
-    if (holds) low = rate
-    else high = rate
-    rate = Math.round(low === 0 ? high / 1.6 : high === Number.POSITIVE_INFINITY ? low * 1.25 : (low + high) / 2)
+  let served: boolean | undefined
+  for (let trial = 0; trial < trials; trial++) {
+    const result = await tryRate(Math.round(rate))
+    const holds = result.drops <= mostDrops
+    if (holds && (!best || result.done > best.done)) best = result
+    if (served !== undefined && served !== holds) step = Math.min(step + 1, steps.length - 1)
+    served = holds
+    rate = holds ? rate * steps[step]! : rate / steps[step]!
   }
   return best
-
-  async function passes(at: number): Promise<boolean> {
-    for (let attempt = 0; attempt < 2; attempt++) {
-      const trial = await tryRate(at)
-      if (trial.drops <= mostDrops) {
-        if (!best || trial.done > best.done) best = trial
-        return true
-      }
-      // Far off: a second look would not change that.
-      if (trial.drops > 0.05) return false
-    }
-    return false
-  }
 }

@@ -19,6 +19,6 @@ for (const abuse of wanted) {
       `${abuse}: ${ready} of ${of} nodes ready in ${seconds.toFixed(1)} s; server at most ${prettyBytes(memory)}`,
     )
     console.log(`  attacker ${JSON.stringify(outcome.attacker)}; logged ${JSON.stringify(outcome.logged)}`)
-    if (ready < of) process.exitCode = 1
+    if (ready < of || outcome.attacker.overlays) process.exitCode = 1
   })
 }

@@ -11,7 +11,7 @@ import { network, type Place, paths } from '../place.ts'
 import { insideNodes, nodesNamespace, stormSubnet } from '../storm/network.ts'
 import { storm } from '../storm/storm.ts'
 
-export const abuses = ['dhcp-starvation', 'tftp-flood', 'slow-readers', 'half-open'] as const
+export const abuses = ['dhcp-starvation', 'tftp-flood', 'slow-readers', 'half-open', 'another-overlay'] as const
 export type Abuse = (typeof abuses)[number]
 
 /** A pool that an attacker uses up in a moment. */

@@ -4,6 +4,7 @@ import { createConnection, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { encodeTftp } from '../../src/tftp/packet.ts'
 import { corpus } from '../fuzz/corpus.ts'
+import { HttpConnection } from '../storm/http-client.ts'
 
 /**
  * The process of an attacker, in the nodes' namespace: attack.ts KIND SERVER PATH ADDRESS…. Says a line of JSON when the
@@ -69,6 +70,25 @@ const attacks: { readonly [kind: string]: () => Promise<void> } = {
       socket.pause()
       socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`)
     }),
+  /** Asks as another node, whose MAC it has seen on the wire, for its script and by that for its overlay. */
+  async 'another-overlay'() {
+    let [scripts, overlays] = [0, 0]
+    for (;;) {
+      for (const address of from) {
+        const connection = new HttpConnection(address, server, 8080)
+        const ask = (path: string) => connection.request('attack', path).catch(() => ({ status: 0, text: '' }))
+        const { text } = await ask('/ipxe?mac=02:00:07:00:00:00')
+        const overlay = /http:\/\/[^/]+(\/overlay\S+)/.exec(text)?.[1]
+        if (overlay !== undefined) {
+          scripts++
+          if ((await ask(overlay)).status === 200) overlays++
+        }
+        connection.close()
+      }
+      say({ asked: from.length, scripts, overlays })
+      await sleep(1000)
+    }
+  },
   /** Ten thousand connections that begin a request and leave it there. */
   'half-open': () => holdConnections(10_000, (socket) => socket.write('GET /boot.ipxe HTTP/1.1\r\nHo')),
 }

@@ -158,13 +158,14 @@ async function runClient(place: Place, client: Client): Promise<Row> {
     await settleAddresses(place, client.addressed === true)
     const [file, ...words] = insideNodes(place, client.command)
     const began = performance.now()
-    const { all, exitCode } = await execa(file, words, {
-      all: true,
-      reject: false,
-      timeout: 40_000,
-      stdin: 'ignore',
-      cwd: directory,
+    const child = execa(file, words, { all: true, reject: false, timeout: 40_000, stdin: 'ignore', cwd: directory })
+    let heard = ''
+    // Some go on as a daemon does once they have what we wait for.
+    child.all.on('data', (data: Buffer) => {
+      heard += data.toString()
+      if (client.says?.test(heard)) child.kill()
     })
+    const { all, exitCode } = await child
     const took = `${((performance.now() - began) / 1000).toFixed(1)} s.`
     const wrong = await whatIsWrong(client, all ?? '', directory)
     if (wrong === undefined) return { ...row, result: 'ok', note: [took, client.note].filter(Boolean).join(' ') }

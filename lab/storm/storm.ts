@@ -94,6 +94,13 @@ async function rage(place: Place, api: ApiClient, options: StormOptions): Promis
     }
     onView?.(account)
     const isRedis = (name: string) => name === 'redis-server'
+    // Before the control server is asked for a thousand nodes, which is no part of the storm.
+    const usage = {
+      boot: watches.boot.usage((name) => !isRedis(name)),
+      control: watches.control.usage((name) => !isRedis(name)),
+      redis: watches.control.usage(isRedis),
+      clients: watches.clients.usage(() => true),
+    }
     return {
       nodes: plan.nodes,
       ready: account.ready.size,
@@ -105,12 +112,7 @@ async function rage(place: Place, api: ApiClient, options: StormOptions): Promis
       stages: account.stages,
       failures: account.failures,
       troubles: account.troubles,
-      usage: {
-        boot: watches.boot.usage((name) => !isRedis(name)),
-        control: watches.control.usage((name) => !isRedis(name)),
-        redis: watches.control.usage(isRedis),
-        clients: watches.clients.usage(() => true),
-      },
+      usage,
     }
   } finally {
     signal?.removeEventListener('abort', onAbort)

@@ -57,16 +57,29 @@ export function leaseOf({ client, classes, request }: Exchange, { subnet }: Plac
 
 /** What the client is told; of its options, those of the node stand over its group's, class's, subnet's and everyone's. */
 export async function tell(exchange: Exchange, place: Place): Promise<Told> {
-  const { context, client, classes, road } = exchange
-  return {
-    lease: leaseOf(exchange, place),
+  const { context, client } = exchange
+  const common = tellAlike(exchange, place)
+  const lease = leaseOf(exchange, place)
+  const ofNode = context.optionsOf && (await context.optionsOf(client.mac))
+  if (!place.reservation && !ofNode) return { lease, ...common }
+  return { lease, boot: common.boot, options: overlay(common.options, place.reservation?.options, ofNode) }
+}
+
+type Alike = Omit<Told, 'lease'>
+
+/** Clients of one subnet, road and classes are told the same: it is put together once. */
+const alike = new WeakMap<DhcpContext, Map<string, Alike>>()
+
+function tellAlike({ context, classes, road }: Exchange, { subnet }: Place): Alike {
+  const known = alike.get(context) ?? new Map<string, Alike>()
+  alike.set(context, known)
+  const key = `${subnet.cidr} ${road?.name} ${classes.map(({ name }) => name).join()}`
+  const found = known.get(key)
+  if (found) return found
+  const told = {
     boot: road && answerOn(road, context.server),
-    options: overlay(
-      context.options,
-      place.subnet.options,
-      ...classes.map(({ options }) => options),
-      place.reservation?.options,
-      context.optionsOf && (await context.optionsOf(client.mac)),
-    ),
+    options: overlay(context.options, subnet.options, ...classes.map(({ options }) => options)),
   }
+  known.set(key, told)
+  return told
 }

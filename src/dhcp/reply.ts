@@ -1,5 +1,5 @@
 import { overlay } from './named-options.ts'
-import { messageTypes, type OptionName, type Options, readOption, writeOptions } from './options.ts'
+import { messageTypes, type Options, readOption, writeOptions } from './options.ts'
 import { broadcastFlag, type DhcpPacket, DhcpPacketError, encodePacket, noAddress } from './packet.ts'
 import type { BootAnswer } from './roads.ts'
 
@@ -91,9 +91,13 @@ function inOrder(options: Options): Options {
  * What goes back as it came: client identifier (RFC 6842), machine identifier (RFC 4578), relay information (RFC 3046),
  * subnet selection (RFC 3011 §2).
  */
-function echoed(options: Options): Options {
-  const names: OptionName[] = ['clientIdentifier', 'machineIdentifier', 'subnetSelection', 'relayAgent']
-  return writeOptions(Object.fromEntries(names.map((name) => [name, readOption(options, name)])))
+function echoed(options: Options): Map<number, Buffer> {
+  const back = new Map<number, Buffer>()
+  for (const code of [61, 97, 118, 82]) {
+    const value = options.get(code)
+    if (value) back.set(code, value)
+  }
+  return back
 }
 
 /** No client works without these, nor a relay without 82. */

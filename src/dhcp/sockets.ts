@@ -12,6 +12,12 @@ export interface InterfacePort {
 const binder = fileURLToPath(new URL('./bind.pl', import.meta.url))
 const variable = 'INHERITED_SOCKETS'
 
+/**
+ * A server's garbage is young and dies at once. V8's own limit (16 MiB, thrice) let 400 nodes booting at once cost 80 MB
+ * more of resident memory, and no less of the processor (measured with `bootloom lab storm`).
+ */
+const youngHeap = '--max-semi-space-size=2'
+
 const nameOf = ({ interface: name, port }: InterfacePort) => `${name}:${port}`
 
 /** Descriptors that `bind.pl` left us: `eth1:67=3 eth1:4011=4`. */
@@ -36,7 +42,7 @@ export function ensureSockets(wanted: readonly InterfacePort[]): void {
       details: [`${variable}=${process.env[variable]}`],
     })
   }
-  const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)]
+  const command = [process.execPath, youngHeap, ...process.execArgv, ...process.argv.slice(1)]
   const environment = Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined)
   const words = ['perl', binder, ...wanted.map(nameOf), '--', ...command]
   process.execve!('/usr/bin/perl', words, Object.fromEntries(environment))

@@ -1,4 +1,3 @@
-import { BlockList, isIPv4 } from 'node:net'
 import { BootloomError } from '../config/errors.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Pool } from '../state/leases.ts'
@@ -65,9 +64,11 @@ function readSubnet(settings: SubnetSettings, servers: readonly string[], path: 
   const size = 2 ** (32 - Number(length))
   const network = Math.floor(toNumber(base) / size) * size
   const cidr = `${toAddress(network)}/${length}`
-  const list = new BlockList()
-  list.addSubnet(toAddress(network), Number(length))
-  const contains = (address: string) => isIPv4(address) && list.check(address)
+  // On the path of every message. What is no address is no number, and so in no subnet.
+  const contains = (address: string) => {
+    const offset = toNumber(address) - network
+    return offset >= 0 && offset < size
+  }
   const broadcast = toAddress(network + size - 1)
   const router = settings.router === undefined ? [] : [settings.router]
   const taken = [toAddress(network), broadcast, ...servers, ...router].filter(contains)
@@ -147,5 +148,8 @@ function check(settings: SubnetSettings, subnet: Subnet, all: readonly Subnet[],
   if (other) report(`${path}.subnet: ${subnet.cidr} overlaps ${other.cidr}`)
 }
 
-const toNumber = (address: string) => address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
+function toNumber(address: string): number {
+  const [a, b, c, d, more] = address.split('.')
+  return more === undefined ? ((Number(a) * 256 + Number(b)) * 256 + Number(c)) * 256 + Number(d) : Number.NaN
+}
 const toAddress = (n: number) => [24, 16, 8, 0].map((shift) => Math.floor(n / 2 ** shift) % 256).join('.')

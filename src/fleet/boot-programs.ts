@@ -24,15 +24,12 @@ const companions: Readonly<Record<string, readonly string[]>> = {
 /** Reads every boot program into memory, once at start. Throws BOOT_PROGRAM_MISSING. */
 export async function bootPrograms(programs: Programs): Promise<BootPrograms> {
   const names = programNames(programs)
-  const files = Object.entries(names) as [ProgramFor, string][]
-  return {
-    names,
-    files: new Map(
-      await Promise.all(
-        files.map(async ([firmware, name]) => [name, await read(programs[firmware]!, firmware)] as const),
-      ),
-    ),
-  }
+  const wanted = (Object.entries(names) as [ProgramFor, string][]).flatMap(([firmware, name]) => [
+    { name, path: programs[firmware]!, firmware },
+    ...(companions[basename(programs[firmware]!)] ?? []).map((path) => ({ name: basename(path), path, firmware })),
+  ])
+  const load = async ({ name, path, firmware }: (typeof wanted)[number]) => [name, await read(path, firmware)] as const
+  return { names, files: new Map(await Promise.all(wanted.map(load))) }
 }
 
 /** Under its own file name; two of one name lie in directories of their own, one for each firmware. */

@@ -23,7 +23,7 @@ export interface BootConfigContext {
 export const retry = '10'
 
 /** Names in the TFTP name space use hyphens: a colon ends a host's name for some clients. */
-export const hyphened = (mac: string): string => mac.replaceAll(':', '-')
+const hyphened = (mac: string): string => mac.replaceAll(':', '-')
 
 /**
  * What GRUB or PXELINUX reads to boot this node: kernel, bundle and overlay by TFTP, as it is assigned. Whatever goes

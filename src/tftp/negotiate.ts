@@ -6,7 +6,7 @@ export interface Terms {
   readonly blockSize: number
   /** Blocks sent before an acknowledgement is awaited (RFC 7440). */
   readonly window: number
-  /** Milliseconds until a retransmission, where the client named them; else they follow from the round trips. */
+  /** Milliseconds until a retransmission at most, where the client named them. */
   readonly timeout?: number
   /** What is confirmed to the client by an OACK; empty: none is sent. */
   readonly accepted: TftpOptions

@@ -114,8 +114,8 @@ export function encodeTftp(packet: TftpPacket): Buffer {
   }
 }
 
-/** The four bytes before a block, so that the block itself need not be copied. */
-export const dataHeader = (block: number) => Buffer.of(0, opcodes.data, block >> 8, block & 0xff)
+/** The four bytes before a block. */
+const dataHeader = (block: number) => Buffer.of(0, opcodes.data, block >> 8, block & 0xff)
 
 const twoBytes = (value: number) => Buffer.of(value >> 8, value & 0xff)
 

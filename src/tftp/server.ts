@@ -65,8 +65,10 @@ export async function startTftp(options: TftpServerOptions): Promise<TftpServer>
     await Promise.all(opened.map((port) => port.close()))
   }
   try {
+    // The port for requests comes last: whoever asks there can be answered.
+    const others = settings.singlePort ? undefined : await openPorts()
     const main = await open(options.port)
-    const ports = settings.singlePort ? { any: [main], segmented: new Map<number, Port>() } : await openPorts()
+    const ports = others ?? { any: [main], segmented: new Map<number, Port>() }
     let turn = 0
     const portFor = ({ window, blockSize }: Terms) =>
       (window > 1 ? ports.segmented.get(blockSize) : undefined) ?? ports.any[turn++ % ports.any.length]!

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 
 /** Boot loaders that read their instructions by TFTP. */
-export const loaders = ['pxelinux', 'grub'] as const
+const loaders = ['pxelinux', 'grub'] as const
 export type Loader = (typeof loaders)[number]
 
 const answers = ['boot', 'unassigned', 'not-ready', 'local', 'error'] as const

@@ -10,12 +10,15 @@ export class RetransmissionTimer {
   #smoothed: number | undefined
   #deviation = 0
   #wait: number
-  readonly #fixed: boolean
+  readonly #longest: number
 
-  /** `fixed`: milliseconds that the client asked for (RFC 2349); they are doubled likewise, but never measured. */
-  constructor(fixed?: number) {
-    this.#fixed = fixed !== undefined
-    this.#wait = fixed ?? limits.first
+  /**
+   * `longest`: milliseconds that the client asked for (RFC 2349). It is never made to wait longer, but sooner it may be:
+   * curl asks for 6 s, which would be the price of each lost datagram.
+   */
+  constructor(longest: number = limits.most) {
+    this.#longest = longest
+    this.#wait = Math.min(limits.first, longest)
   }
 
   /** Milliseconds. */
@@ -25,7 +28,6 @@ export class RetransmissionTimer {
 
   /** A datagram sent once took `trip` milliseconds until it was acknowledged. */
   measured(trip: number): void {
-    if (this.#fixed) return
     if (this.#smoothed === undefined) {
       this.#smoothed = trip
       this.#deviation = trip / 2
@@ -33,7 +35,7 @@ export class RetransmissionTimer {
       this.#deviation += (Math.abs(this.#smoothed - trip) - this.#deviation) / 4
       this.#smoothed += (trip - this.#smoothed) / 8
     }
-    this.#wait = Math.min(limits.most, Math.max(limits.least, this.#smoothed + 4 * this.#deviation))
+    this.#wait = Math.min(this.#longest, Math.max(limits.least, this.#smoothed + 4 * this.#deviation))
   }
 
   /** What was sent is known not to have left. */
@@ -43,6 +45,6 @@ export class RetransmissionTimer {
 
   /** Nothing came. */
   backOff(): void {
-    this.#wait = Math.max(this.#wait, Math.min(limits.most, this.#wait * 2))
+    this.#wait = Math.min(this.#longest, this.#wait * 2)
   }
 }

@@ -14,7 +14,7 @@ test('all the commands are there', () => {
     ...['lease list', 'lease show', 'lease release', 'lease reserve', 'lease unreserve', 'dhcp snippets'],
     ...['blueprint apply', 'blueprint list', 'blueprint show'],
     ...['observe', 'compose', 'bundle list', 'bundle show', 'repo list', 'repo update', 'events'],
-    ...['lab up', 'lab down', 'lab status', 'lab node', 'lab demo', 'doctor', 'config'],
+    ...['lab up', 'lab down', 'lab status', 'lab node', 'lab storm', 'lab demo', 'doctor', 'config'],
   ])
 })
 

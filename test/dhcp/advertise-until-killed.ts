@@ -1,0 +1,7 @@
+import { silent } from '../../src/config/log.ts'
+import { startRouterAdvertisements } from '../../src/dhcp/router-advertisements.ts'
+
+/** Advertises on boot0 until it is killed: MODE STATE. */
+const [mode, state] = process.argv.slice(2)
+await startRouterAdvertisements({ interfaces: ['boot0'], mode: mode as 'auto', state: state!, log: silent })
+setInterval(() => {}, 60_000)
