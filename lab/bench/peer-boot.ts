@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../../src/config/command.ts'
 import { fetchInside } from '../fetch.ts'
@@ -9,18 +9,36 @@ import { end, startDaemon } from '../processes.ts'
 const port = 8080
 const origin = `http://${network.address}:${port}`
 
-/** Takes kernel, initramfs and overlay from our own server, and writes the peer's script and settings beside them. */
-export async function takeFiles(place: Place, mac: string, directory: string): Promise<void> {
+/**
+ * Takes kernel, initramfs and overlay from our own server, and writes the peer's script and settings beside them. It asks
+ * from the node's address, for a node's overlay is given to nobody else; the node must be off.
+ */
+export async function takeFiles(
+  place: Place,
+  node: { mac: string; address: string },
+  directory: string,
+): Promise<void> {
   await mkdir(directory, { recursive: true })
-  const { body: script } = await fetchInside(place.name, `${origin}/ipxe?mac=${mac}`)
-  const urls = [...script.matchAll(/^(?:kernel|initrd) --name (\w+) (\S+)/gm)]
-  let served = script
-  for (const [, name, url] of urls) {
-    const [file, ...words] = inside(place.name, ['curl', '-sf', '-o', join(directory, name!), url!])
+  const take = async (url: string, name: string) => {
+    const [file, ...words] = inside(place.name, [
+      ...['curl', '-sSf', '--interface', node.address, '-o', join(directory, name), url],
+    ])
     await run(file, words)
-    served = served.replace(url!, `${origin}/${name}`)
   }
-  await writeFile(join(directory, 'boot.ipxe'), served)
+  const lend = (verb: 'add' | 'del') =>
+    run('ip', ['-n', place.name, 'address', verb, `${node.address}/32`, 'dev', 'lo'])
+  await lend('add')
+  try {
+    await take(`${origin}/ipxe?mac=${node.mac}`, 'boot.ipxe')
+    let script = await readFile(join(directory, 'boot.ipxe'), 'utf8')
+    for (const [, name, url] of [...script.matchAll(/^(?:kernel|initrd) --name (\w+) (\S+)/gm)]) {
+      await take(url!, name!)
+      script = script.replace(url!, `${origin}/${name}`)
+    }
+    await writeFile(join(directory, 'boot.ipxe'), script)
+  } finally {
+    await lend('del')
+  }
   await writeFile(join(directory, 'nginx.conf'), nginxSettings(directory))
 }
 

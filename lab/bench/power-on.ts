@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { addressOf, type WatchedBoot } from '../boot-watch.ts'
 import { macOf, startNode } from '../node.ts'
 import type { Place } from '../place.ts'
 import { inBenchLab } from './bench-lab.ts'
@@ -35,7 +36,9 @@ await inBenchLab(async ({ place, api, prepare, compose }) => {
   await compose('apache', { level: 'thorough' })
   await api.request('PUT', `/v1/nodes/${mac}`, { blueprint: 'apache', channel: 'stable' })
   const other = { name: `${place.name}-peer`, directory: join(place.directory, 'peer') }
-  await takeFiles(place, mac, other.directory)
+  await untilInit(place)
+  const { boots } = await api.request<{ boots: readonly WatchedBoot[] }>('GET', `/v1/nodes/${mac}`)
+  await takeFiles(place, { mac, address: addressOf(boots[0]!)! }, other.directory)
   const peerServes = await startPeer(other)
   const ours: number[] = []
   const peer: number[] = []

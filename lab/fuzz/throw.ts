@@ -89,13 +89,14 @@ async function openUdp(port: number, address: string): Promise<Socket> {
 /** Datagrams sent before a good question has to be answered: the server is to read them all, not to drop them. */
 const burst = 48
 
+/** Few of TFTP: each that is answered has to be listened to until the server has given up on it. */
 async function throwAll(plan: ThrowPlan): Promise<ThrowReport> {
   const [dhcp, tftp] = [new Ledger(), new Ledger()]
   const http = { sent: 0, answers: 0, unanswered: 0 }
   await Promise.all([
-    throwDhcp(plan, Math.floor(plan.count * 0.5), dhcp),
-    throwTftp(plan, Math.floor(plan.count * 0.3), tftp),
-    throwHttp(plan, Math.floor(plan.count * 0.2), http),
+    throwDhcp(plan, Math.floor(plan.count * 0.7), dhcp),
+    throwTftp(plan, Math.floor(plan.count * 0.05), tftp),
+    throwHttp(plan, Math.floor(plan.count * 0.25), http),
   ])
   return { dhcp: dhcp.figures, tftp: tftp.figures, http }
 }
