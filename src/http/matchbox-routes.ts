@@ -15,7 +15,7 @@ export function matchboxRoutes(app: FastifyInstance, context: NodeContext): void
 
   app.get('/metadata', async (request, reply) => {
     const mac = macOf(request)
-    await requireHolder(context, mac, request.ip, 'others')
+    await requireHolder(context, mac, request.ip)
     const [node, answer] = await Promise.all([getNode(redis, mac), context.assignments.resolve(mac)])
     const assigned = 'blueprint' in answer ? answer : undefined
     const values = {
@@ -44,7 +44,7 @@ export function matchboxRoutes(app: FastifyInstance, context: NodeContext): void
 
   async function dataOf(request: FastifyRequest): Promise<string> {
     const mac = macOf(request)
-    await requireHolder(context, mac, request.ip, 'own')
+    await requireHolder(context, mac, request.ip)
     const node = await getNode(redis, mac)
     const data = await userDataFor(redis, mac, node?.groups ?? [])
     if (data !== undefined) return data

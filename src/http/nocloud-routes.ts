@@ -40,7 +40,7 @@ export function noCloudRoutes(app: FastifyInstance, context: NodeContext): void 
 
   async function nodeOf(request: FastifyRequest<OfSeed>) {
     const mac = await macNamed(request.params.id)
-    await requireHolder(context, mac, request.ip, 'own')
+    await requireHolder(context, mac, request.ip)
     return { mac, node: await getNode(redis, mac) }
   }
 

@@ -12,7 +12,7 @@ import type { NodeContext } from './node-context.ts'
 export function pixiecoreRoutes(app: FastifyInstance, context: NodeContext): void {
   app.get<{ Params: { mac: string } }>('/v1/boot/:mac', async (request, reply) => {
     const mac = parseMac(request.params.mac)
-    await requireHolder(context, mac, request.ip, 'others')
+    await requireHolder(context, mac, request.ip)
     const answer = await context.assignments.resolve(mac)
     if (answer.action !== 'boot') {
       throw new BootloomError('NODE_UNKNOWN', `${mac} has nothing to boot: ${answer.action}`, { where: mac })

@@ -19,7 +19,7 @@ export function reportRoutes(app: FastifyInstance, context: NodeContext): void {
   app.get('/overlay', async (request, reply) => {
     const mac = macOf(request)
     const boot = await boots.expect(mac, requiredQuery(request, 'boot'))
-    await requireHolder(context, mac, request.ip, 'own')
+    await requireHolder(context, mac, request.ip)
     if (boot.bundle === undefined || !isDigest(boot.bundle)) {
       throw new BootloomError('BOOT_NOT_CURRENT', `${mac} was given no bundle in this boot`)
     }
@@ -46,7 +46,7 @@ export function reportRoutes(app: FastifyInstance, context: NodeContext): void {
     if (!stage.success) throw new BootloomError('USAGE', `stage= must be one of ${stages.options.join(', ')}`)
     const boot = requiredQuery(request, 'boot')
     await boots.expect(mac, boot)
-    await requireHolder(context, mac, request.ip, 'own')
+    await requireHolder(context, mac, request.ip)
     await boots.report(mac, boot, {
       stage: stage.data,
       text: printable(typeof request.body === 'string' ? request.body : ''),

@@ -28,7 +28,7 @@ export function scriptRoutes(app: FastifyInstance, context: NodeContext): void {
 
   app.get('/ipxe', async (request, reply) => {
     const mac = macOf(request)
-    await requireHolder(context, mac, request.ip, 'others')
+    await requireHolder(context, mac, request.ip)
     const answer = await assignments.resolve(mac)
     const cache = queryValue(request, 'direct') === undefined ? context.caches(request.ip) : undefined
     return script(reply, await scriptFor(mac, answer, identityOf(request), cache))

@@ -116,11 +116,11 @@ async function serve(bytes: Buffer, from: RemoteInfo, serving: Serving): Promise
   const { log, onEvent, settings } = options
   const request = decodeRequest(bytes, log, from.address)
   // An ERROR is never answered, and nothing else belongs here: it may be late for a transfer that is over.
-  if (request?.op === 'write') main.refuse(from, tftpErrors.accessViolation, 'this server is for reading only')
+  if (request?.op === 'write') main.refuse(from, tftpErrors.accessViolation, 'read only')
   if (request?.op !== 'read') return
   const text = request.mode === 'netascii'
   if (!text && request.mode !== 'octet') {
-    main.refuse(from, tftpErrors.illegalOperation, 'mode octet or netascii')
+    main.refuse(from, tftpErrors.illegalOperation, 'bad mode')
     return
   }
   const slot = transfers.take(from, bytes)
