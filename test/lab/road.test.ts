@@ -40,7 +40,7 @@ describe.skipIf(!asRoot)(
     it('boots two nodes with different blueprints at once, each into its own application', async () => {
       await road.apply('redis')
       await road.observe('redis')
-      await road.compose('redis', { level: 'fast' })
+      await road.compose('redis', { level: 'thorough' })
       await road.assign(macOf(1), 'apache')
       await road.assign(macOf(2), 'redis')
       const [apache, redis] = await Promise.all([road.boot({ index: 1 }), road.boot({ index: 2, memory: 128 })])
