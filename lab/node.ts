@@ -64,6 +64,19 @@ export class LabNode {
   async reset(): Promise<void> {
     this.serial.mark()
     await qmp(qmpSocketOf(this.#place, this.settings.index), 'system_reset')
+    await this.passPrompt()
+  }
+
+  /**
+   * QEMU's NIC ROM asks for two seconds whether somebody wants its command line; any key but Ctrl-B says no. Servers'
+   * ROMs do not ask. When the prompt is not seen, it passes by itself.
+   */
+  async passPrompt(): Promise<void> {
+    if (this.settings.firmware !== 'bios') return
+    const seen = await this.serial.waitFor('for the iPXE command line', 3000).catch(() => undefined)
+    if (!seen) return
+    const space = { keys: [{ type: 'qcode', data: 'spc' }] }
+    await qmp(qmpSocketOf(this.#place, this.settings.index), 'send-key', space)
   }
 
   /** As pulling its plug. The log of its console stays. */
@@ -73,7 +86,7 @@ export class LabNode {
   }
 }
 
-/** Powers a node on; returns once QEMU runs. One that already runs under this number is refused: USAGE. */
+/** Powers a node on; returns once its firmware runs. One that already runs under this number is refused: USAGE. */
 export async function startNode(place: Place, options: NodeOptions): Promise<LabNode> {
   const settings = settle(options)
   const what = processOf(settings.index)
@@ -114,7 +127,9 @@ export async function startNode(place: Place, options: NodeOptions): Promise<Lab
         () => false,
       )),
   })
-  return new LabNode(place, settings, process)
+  const node = new LabNode(place, settings, process)
+  await node.passPrompt()
+  return node
 }
 
 /** The node of this number if it runs. */

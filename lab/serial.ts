@@ -47,7 +47,7 @@ export class SerialLog {
           details: text.trimEnd().split('\n').slice(-12),
         })
       }
-      await sleep(100)
+      await sleep(50)
     }
   }
 }

@@ -70,7 +70,8 @@ export async function composeBlueprint(name: string, options: WeaveOptions, work
   const { stack, digest: stackDigest } = await currentStack(applied, work)
   if (options.full) {
     const selection = await selectEverything(stack, stackDigest, name, context.store)
-    return weave(applied, stack, selection, { level: options.level ?? 'fast', full: true }, work)
+    const everything = { selection, digest: digestOf(canonicalJson(selection)) }
+    return weave(applied, stack, everything, { level: options.level ?? 'fast', full: true }, work)
   }
   const selection = await selectionOf(applied, stack, stackDigest, work)
   const fast = await weaveAndPublish(applied, stack, selection, { level: 'fast', reason: options.reason }, work)
@@ -150,12 +151,18 @@ function rememberStack(applied: Applied, stackDigest: Digest, context: Context):
   return remember(context, applied.record.name, { stackDigest, stackSources: sourcesOf(applied) })
 }
 
-async function selectionOf(applied: Applied, stack: Stack, stackDigest: Digest, work: Work): Promise<Selection> {
+interface Selected {
+  readonly selection: Selection
+  readonly digest: Digest
+}
+
+async function selectionOf(applied: Applied, stack: Stack, stackDigest: Digest, work: Work): Promise<Selected> {
   const { context, progress } = work
   progress({ step: 'select' })
   const selection = await select(await selectInput(applied, stack, stackDigest, context))
-  await remember(context, applied.record.name, { selectionDigest: await context.store.writeJson(selection) })
-  return selection
+  const digest = await context.store.writeJson(selection)
+  await remember(context, applied.record.name, { selectionDigest: digest })
+  return { selection, digest }
 }
 
 async function selectInput({ blueprint, record }: Applied, stack: Stack, stackDigest: Digest, context: Context) {
@@ -175,23 +182,19 @@ async function selectInput({ blueprint, record }: Applied, stack: Stack, stackDi
 async function weaveAndPublish(
   applied: Applied,
   stack: Stack,
-  selection: Selection,
+  selected: Selected,
   { level, reason }: { level: Level; reason: string },
   work: Work,
 ): Promise<ComposeReport> {
-  const { digest: bundle, blueprint, woven, ...rest } = await weave(applied, stack, selection, { level }, work)
-  await publish(
-    work.context,
-    { blueprint, bundle, level, reason, woven },
-    { selection: digestOf(canonicalJson(selection)) },
-  )
+  const { digest: bundle, blueprint, woven, ...rest } = await weave(applied, stack, selected, { level }, work)
+  await publish(work.context, { blueprint, bundle, level, reason, woven }, { selection: selected.digest })
   return { digest: bundle, blueprint, woven, ...rest }
 }
 
 async function weave(
   { blueprint, record }: Applied,
   stack: Stack,
-  selection: Selection,
+  { selection, digest: selectionDigest }: Selected,
   { level, full }: { level: Level; full?: boolean },
   { context, progress, signal }: Work,
 ): Promise<ComposeReport> {
@@ -203,6 +206,7 @@ async function weave(
       stack,
       stackDigest: selection.stack,
       selection,
+      selectionDigest,
       modules: await modulesFor(kernel, context.store, blueprint.kernel.modules),
       level,
       zstdLevel: context.settings.compose[level],

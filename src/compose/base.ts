@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { BootloomError } from '../config/errors.ts'
-import type { Component, ComponentRef, Entry } from '../repository/component.ts'
+import type { Component, Entry } from '../repository/component.ts'
 import type { Digest } from '../store/digest.ts'
 import type { Store } from '../store/store.ts'
 import type { DescriptionFile } from './application.ts'
@@ -23,9 +23,8 @@ const applets = [
 ] as const
 
 /** Everything that has no application in it: init, busybox, device nodes, mount points. */
-export async function planBase(busybox: ComponentRef, store: Store): Promise<SegmentPlan> {
-  const component = await store.readJson<Component>(busybox.digest)
-  const program = component.entries.find(({ path, type }) => type === 'file' && /^(\/usr)?\/bin\/busybox$/.test(path))
+export async function planBase(busybox: Component, store: Store): Promise<SegmentPlan> {
+  const program = busybox.entries.find(({ path, type }) => type === 'file' && /^(\/usr)?\/bin\/busybox$/.test(path))
   if (program?.digest === undefined) throw incomplete(busybox, '/bin/busybox')
   const directories = ['dev', 'proc', 'sys', 'run', 'etc'].map((name) => plainDirectory(`/${name}`))
   const entries: Entry[] = [
@@ -38,28 +37,42 @@ export async function planBase(busybox: ComponentRef, store: Store): Promise<Seg
     device('/dev/null', 0o666, [1, 3]),
     file(`${ownDirectory}/busybox`, program.digest, program.size, 0o755),
     ...applets.map((name) => link(`${ownDirectory}/bin/${name}`, '../busybox')),
+    ...(await bootScripts(store)),
   ]
-  for (const name of (await readdir(bootDirectory)).sort()) {
-    const content = await readFile(`${bootDirectory}/${name}`)
-    const path = name === 'init' ? '/init' : `${ownDirectory}/boot/${name}`
-    entries.push(file(path, await store.write(content), content.length, 0o755))
-  }
-  return { name: 'base', version: component.version, kind: 'base', mtime: component.mtime, entries }
+  return { name: 'base', version: busybox.version, kind: 'base', mtime: busybox.mtime, entries }
+}
+
+const stored = new WeakMap<Store, Promise<Entry[]>>()
+
+/** Read once, as the rest of the running program is. */
+function bootScripts(store: Store): Promise<Entry[]> {
+  const reading = stored.get(store) ?? readBootScripts(store)
+  reading.catch(() => stored.delete(store))
+  stored.set(store, reading)
+  return reading
+}
+
+async function readBootScripts(store: Store): Promise<Entry[]> {
+  const names = (await readdir(bootDirectory)).sort()
+  return Promise.all(
+    names.map(async (name) => {
+      const content = await readFile(`${bootDirectory}/${name}`)
+      const path = name === 'init' ? '/init' : `${ownDirectory}/boot/${name}`
+      return file(path, await store.write(content), content.length, 0o755)
+    }),
+  )
 }
 
 /** Kernel modules in the order in which init loads them. */
-export async function planDrivers(
+export function planDrivers(
   kernel: Component,
-  modules: readonly { readonly path: string; readonly digest: Digest }[],
-  store: Store,
-): Promise<SegmentPlan> {
+  modules: readonly { readonly path: string; readonly digest: Digest; readonly size: number }[],
+): SegmentPlan {
   const directory = `${ownDirectory}/drivers`
-  const entries = await Promise.all(
-    modules.map(async ({ path, digest }, i) => {
-      const name = `${String(i).padStart(3, '0')}-${path.slice(path.lastIndexOf('/') + 1)}`
-      return file(`${directory}/${name}`, digest, (await store.size(digest)) ?? 0, 0o644)
-    }),
-  )
+  const entries = modules.map(({ path, digest, size }, i) => {
+    const name = `${String(i).padStart(3, '0')}-${path.slice(path.lastIndexOf('/') + 1)}`
+    return file(`${directory}/${name}`, digest, size, 0o644)
+  })
   return {
     name: 'drivers',
     version: kernel.version,
@@ -82,8 +95,8 @@ export async function planApplication(files: readonly DescriptionFile[], store: 
   return { name: 'application', version: '', kind: 'application', mtime: 0, entries: [...parents, ...entries] }
 }
 
-const incomplete = (ref: ComponentRef, path: string): BootloomError =>
-  new BootloomError('COMPONENT_INCOMPLETE', `${ref.name} ${ref.version} has no ${path}`, { where: ref.digest })
+const incomplete = ({ name, version }: Component, path: string): BootloomError =>
+  new BootloomError('COMPONENT_INCOMPLETE', `${name} ${version} has no ${path}`)
 
 const file = (path: string, digest: Digest, size: number, mode: number): Entry => ({
   path,

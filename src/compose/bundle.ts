@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os'
 import { fullStackSize } from '../blueprint/left-out.ts'
 import type { Blueprint } from '../blueprint/schema.ts'
 import type { Selection } from '../blueprint/selection.ts'
@@ -6,7 +5,6 @@ import { BootloomError } from '../config/errors.ts'
 import type { Logger } from '../config/log.ts'
 import type { OnProgress } from '../config/progress.ts'
 import type { Component } from '../repository/component.ts'
-import { eachOf } from '../repository/each.ts'
 import { kernelImage } from '../repository/kernel.ts'
 import { loadComponent } from '../repository/recorded.ts'
 import type { Stack } from '../repository/stack.ts'
@@ -20,7 +18,7 @@ import { bundleCommandLine } from './boot-arguments.ts'
 import { type BundleConfig, type BundleManifest, type Level, mediaTypes } from './bundle-format.ts'
 import { initramfsParts } from './initramfs.ts'
 import { planParts, type SegmentPlan } from './plan.ts'
-import { type Segment, weaveSegment } from './segment.ts'
+import { weaveSegments } from './segment.ts'
 
 interface ComposeRequest {
   readonly blueprint: Blueprint
@@ -28,8 +26,9 @@ interface ComposeRequest {
   readonly stack: Stack
   readonly stackDigest: Digest
   readonly selection: Selection
+  readonly selectionDigest: Digest
   /** The kernel modules that the node needs, in the order in which they are loaded. */
-  readonly modules: readonly { readonly path: string; readonly digest: Digest }[]
+  readonly modules: readonly { readonly path: string; readonly digest: Digest; readonly size: number }[]
   readonly level: Level
   /** 1 to 22: what `level` means by the settings. */
   readonly zstdLevel: number
@@ -62,13 +61,13 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
   const kernel = await loadComponent(stack.kernel, store)
   const image = kernelImage(kernel)
   const plans = await orderedPlans(request, kernel)
-  const segments = new Array<Segment>(plans.length)
   let done = 0
-  await eachOf(plans, availableParallelism(), async (plan, index) => {
-    signal?.throwIfAborted()
-    segments[index] = await weaveSegment(plan, request.zstdLevel, context)
-    progress({ step: 'weave', detail: plan.name, fraction: ++done / plans.length })
+  const { segments, stored } = await weaveSegments(plans, request.zstdLevel, context, {
+    signal,
+    done: (name) => progress({ step: 'weave', detail: name, fraction: ++done / plans.length }),
   })
+  // Awaited by what refers to the segments.
+  stored.catch(() => {})
   signal?.throwIfAborted()
   const woven = plans.flatMap(({ name }, index) => (segments[index]!.woven ? [name] : []))
   const config: BundleConfig = {
@@ -79,15 +78,14 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
       blueprint: request.blueprintDigest,
       stack: request.stackDigest,
       profile: selection.profile,
-      selection: digestOf(canonicalJson(selection)),
+      selection: request.selectionDigest,
     },
     fileCount: countFiles(plans),
     kernel: { release: kernel.name, version: kernel.version },
     segments: segments.map(({ summary }) => summary),
     fullStack: fullStackSize(await Promise.all(stack.components.map((ref) => loadComponent(ref, store)))),
   }
-  const manifest = await manifestOf(config, image, store)
-  const digest = await store.writeJson(manifest)
+  const { manifest, digest } = await writeBundle(request, config, image, stored)
   const composed = { digest, manifest, config, reused: plans.length - woven.length, woven }
   const summary = await announce(request, composed)
   const seconds = (performance.now() - started) / 1000
@@ -115,8 +113,8 @@ async function orderedPlans(request: ComposeRequest, kernel: Component): Promise
     .filter(({ kind }) => kind !== 'configuration' && kind !== 'tree')
     .sort((a, b) => bytes(b) - bytes(a) || (a.name < b.name ? -1 : 1))
   return [
-    await planBase(stack.busybox, store),
-    await planDrivers(kernel, modules, store),
+    await planBase(await loadComponent(stack.busybox, store), store),
+    planDrivers(kernel, modules),
     ...packages,
     ...parts.filter(({ kind }) => kind === 'configuration'),
     await planApplication(describeApplication(blueprint, await passwdOf(parts, store)), store),
@@ -138,9 +136,34 @@ function countFiles(plans: readonly SegmentPlan[]): number {
   return paths.size
 }
 
-async function manifestOf(config: BundleConfig, image: { digest: Digest; size: number }, store: Store) {
+/**
+ * Configuration, manifest, and the name BLUEPRINT.LEVEL, a tag that any registry takes. All go to the disk side by side
+ * with the last segments, and each is seen only after what it refers to.
+ */
+async function writeBundle(
+  { blueprint, level, unlisted, context: { store } }: ComposeRequest,
+  config: BundleConfig,
+  image: { digest: Digest; size: number },
+  segmentsStored: Promise<unknown>,
+): Promise<{ manifest: BundleManifest; digest: Digest }> {
+  const configBytes = Buffer.from(canonicalJson(config))
+  const manifest = manifestOf(config, { digest: digestOf(configBytes), size: configBytes.length }, image)
+  const bytes = Buffer.from(canonicalJson(manifest))
+  const configWritten = store.write(configBytes, segmentsStored)
+  const written = store.write(bytes, configWritten)
+  const { mediaType, artifactType } = manifest
+  const descriptor = { mediaType, artifactType, digest: digestOf(bytes), size: bytes.length }
+  const named = unlisted ? undefined : store.tag(`${blueprint.name}.${level}`, descriptor, written)
+  await Promise.all([configWritten, written, named])
+  return { manifest, digest: descriptor.digest }
+}
+
+function manifestOf(
+  config: BundleConfig,
+  written: { digest: Digest; size: number },
+  image: { digest: Digest; size: number },
+): BundleManifest {
   const title = (text: string) => ({ annotations: { 'org.opencontainers.image.title': text } })
-  const bytes = Buffer.from(canonicalJson(config))
   const layers: Descriptor[] = [
     {
       mediaType: mediaTypes.kernel,
@@ -159,12 +182,12 @@ async function manifestOf(config: BundleConfig, image: { digest: Digest; size: n
     schemaVersion: 2,
     mediaType: mediaTypes.manifest,
     artifactType: mediaTypes.bundle,
-    config: { mediaType: mediaTypes.config, digest: await store.write(bytes), size: bytes.length },
+    config: { mediaType: mediaTypes.config, ...written },
     layers,
   } as const
 }
 
-/** Lists the bundle and names it BLUEPRINT.LEVEL in the store, a tag that any registry takes. */
+/** Lists the bundle. */
 async function announce(
   { blueprint, level, context, unlisted }: ComposeRequest,
   { digest, manifest, config }: Pick<Composed, 'digest' | 'manifest' | 'config'>,
@@ -180,9 +203,5 @@ async function announce(
     fullStackBytes: config.fullStack.bytes,
     createdAt: Date.now(),
   }
-  if (unlisted) return summary
-  const size = Buffer.byteLength(canonicalJson(manifest))
-  const { mediaType, artifactType } = manifest
-  await context.store.tag(`${blueprint.name}.${level}`, { mediaType, artifactType, digest, size })
-  return putBundle(context.state.redis, summary)
+  return unlisted ? summary : putBundle(context.state.redis, summary)
 }

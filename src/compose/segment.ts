@@ -1,6 +1,8 @@
+import { availableParallelism } from 'node:os'
+import { eachOf } from '../repository/each.ts'
 import type { State } from '../state/redis.ts'
-import { getSegment, putSegment, type WovenSegment } from '../state/segments.ts'
-import { canonicalJson, digestOf } from '../store/digest.ts'
+import { getSegments, putSegment, type WovenSegment } from '../state/segments.ts'
+import { canonicalJson, type Digest, digestOf } from '../store/digest.ts'
 import type { Store } from '../store/store.ts'
 import type { SegmentSummary } from './bundle-format.ts'
 import { type CpioMember, writeCpio } from './cpio.ts'
@@ -10,34 +12,75 @@ import type { SegmentPlan } from './plan.ts'
 /** Raised whenever the bytes woven from the same plan change: segments of an older format are then woven anew. */
 const formatVersion = 1
 
-export interface Segment {
+interface Segment {
   readonly summary: SegmentSummary
   /** False when a segment woven before was taken. */
   readonly woven: boolean
 }
 
+interface Woven {
+  /** In the order of the plans. */
+  readonly segments: readonly Segment[]
+  /** Comes true once all of them are on the disk. */
+  readonly stored: Promise<unknown>
+}
+
 /**
- * The segment of a plan: taken when one was woven from the same recipe and its blob is there, woven otherwise. The
+ * The segments of the plans: taken where one was woven from the same recipe and its blob is there, woven otherwise. The
  * record is written after the blob, so whatever is killed when, the next run goes on with all that was finished.
  */
-export async function weaveSegment(
-  plan: SegmentPlan,
+export async function weaveSegments(
+  plans: readonly SegmentPlan[],
   zstdLevel: number,
   context: { readonly store: Store; readonly state: State },
-): Promise<Segment> {
-  const { redis } = context.state
-  const { mtime, entries } = plan
-  const recipe = digestOf(canonicalJson({ formatVersion, zstdLevel, mtime, entries: sortedByPath(plan) }))
-  const known = await getSegment(redis, recipe)
-  if (known && (await context.store.size(known.digest)) === known.size) {
-    return { summary: summaryOf(plan, known), woven: false }
-  }
-  const pieces = writeCpio(await Promise.all(entries.map((entry) => memberOf(entry, context.store))), mtime)
-  const archive = Buffer.concat(pieces)
+  { signal, done }: { readonly signal?: AbortSignal | undefined; readonly done: (name: string) => void },
+): Promise<Woven> {
+  const recipes = plans.map((plan) => recipeOf(plan, zstdLevel))
+  const known = await knownSegments(recipes, context)
+  const storing: Promise<unknown>[] = []
+  const segments = new Array<Segment>(plans.length)
+  await eachOf(plans, availableParallelism(), async (plan, index) => {
+    // What was woven goes to the disk while the next is compressed; a full disk shows here.
+    await Promise.all(storing)
+    signal?.throwIfAborted()
+    const taken = known[index]
+    if (taken) {
+      segments[index] = { summary: summaryOf(plan, taken), woven: false }
+    } else {
+      const { record, stored } = await weave(plan, recipes[index]!, zstdLevel, context)
+      // Looked at by whoever comes next; until then it must not count as unhandled.
+      stored.catch(() => {})
+      storing.push(stored)
+      segments[index] = { summary: summaryOf(plan, record), woven: true }
+    }
+    done(plan.name)
+  })
+  return { segments, stored: Promise.all(storing) }
+}
+
+const recipeOf = (plan: SegmentPlan, zstdLevel: number): Digest =>
+  digestOf(canonicalJson({ formatVersion, zstdLevel, mtime: plan.mtime, entries: sortedByPath(plan) }))
+
+async function knownSegments(
+  recipes: readonly Digest[],
+  { store, state }: { readonly store: Store; readonly state: State },
+): Promise<(WovenSegment | undefined)[]> {
+  const records = await getSegments(state.redis, recipes)
+  return Promise.all(
+    records.map(async (record) => (record && (await store.size(record.digest)) === record.size ? record : undefined)),
+  )
+}
+
+async function weave(
+  { entries, mtime }: SegmentPlan,
+  recipe: Digest,
+  zstdLevel: number,
+  { store, state }: { readonly store: Store; readonly state: State },
+): Promise<{ record: WovenSegment; stored: Promise<unknown> }> {
+  const archive = Buffer.concat(writeCpio(await Promise.all(entries.map((entry) => memberOf(entry, store))), mtime))
   const frame = await weaveFrame(archive, zstdLevel)
-  const record = { digest: await context.store.write(frame), size: frame.length, raw: archive.length }
-  await putSegment(redis, recipe, record)
-  return { summary: summaryOf(plan, record), woven: true }
+  const record = { digest: digestOf(frame), size: frame.length, raw: archive.length }
+  return { record, stored: store.write(frame).then(() => putSegment(state.redis, recipe, record)) }
 }
 
 const sortedByPath = (plan: SegmentPlan) => [...plan.entries].sort((a, b) => (a.path < b.path ? -1 : 1))

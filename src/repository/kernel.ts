@@ -93,6 +93,8 @@ export interface KernelModule {
   /** As in the kernel component. */
   readonly path: string
   readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
 }
 
 /**
@@ -109,7 +111,7 @@ export async function modulesFor(kernel: Component, store: Store, names: readonl
     visited.add(name)
     const soft = index.soft.get(name)
     for (const needed of [...(soft?.pre ?? []), ...module.needs]) visit(needed)
-    ordered.push({ name, path: module.path, digest: module.digest })
+    ordered.push({ name, path: module.path, digest: module.digest, size: module.size })
     for (const after of soft?.post ?? []) visit(after)
   }
   for (const wanted of names) {
@@ -121,7 +123,7 @@ export async function modulesFor(kernel: Component, store: Store, names: readonl
 }
 
 interface ModuleIndex {
-  readonly modules: ReadonlyMap<string, { path: string; digest: Digest; needs: readonly string[] }>
+  readonly modules: ReadonlyMap<string, { path: string; digest: Digest; size: number; needs: readonly string[] }>
   readonly soft: ReadonlyMap<string, { pre: readonly string[]; post: readonly string[] }>
   readonly builtin: ReadonlySet<string>
 }
@@ -141,14 +143,14 @@ async function readIndex(kernel: Component, store: Store): Promise<ModuleIndex> 
     const digest = entries.get(`${directory}/${name}`)?.digest
     return digest ? (await store.read(digest)).toString('utf8').split('\n').filter(Boolean) : []
   }
-  const modules = new Map<string, { path: string; digest: Digest; needs: readonly string[] }>()
+  const modules = new Map<string, { path: string; digest: Digest; size: number; needs: readonly string[] }>()
   for (const line of await lines('modules.dep')) {
     const [file = '', needs = ''] = line.split(':')
-    const digest = entries.get(`${directory}/${file}`)?.digest
+    const { digest, size = 0 } = entries.get(`${directory}/${file}`) ?? {}
     if (!digest) continue
     const needed = needs.trim() === '' ? [] : needs.trim().split(' ')
     // modules.dep names what must come first last (modules.dep(5)).
-    modules.set(moduleName(file), { path: `${directory}/${file}`, digest, needs: needed.reverse().map(moduleName) })
+    modules.set(moduleName(file), { path: `${directory}/${file}`, digest, size, needs: needed.reverse().map(moduleName) })
   }
   const soft = new Map<string, { pre: string[]; post: string[] }>()
   for (const line of await lines('modules.softdep')) {

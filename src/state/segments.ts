@@ -14,9 +14,16 @@ const segmentSchema = z.object({
 /** The segment that was woven from a recipe. Derived: losing these records costs weaving anew, nothing else. */
 export type WovenSegment = z.infer<typeof segmentSchema>
 
-export async function getSegment(redis: Redis, recipe: Digest): Promise<WovenSegment | undefined> {
-  const json = await redis.hget(keys.segments(), recipe)
-  return json === null ? undefined : parseRecord(segmentSchema, json, `${keys.segments()} ${recipe}`)
+/** In the order of the recipes; undefined where nothing was woven from one. */
+export async function getSegments(
+  redis: Redis,
+  recipes: readonly Digest[],
+): Promise<readonly (WovenSegment | undefined)[]> {
+  if (recipes.length === 0) return []
+  const found = await redis.hmget(keys.segments(), ...recipes)
+  return found.map((json, i) =>
+    json === null ? undefined : parseRecord(segmentSchema, json, `${keys.segments()} ${recipes[i]}`),
+  )
 }
 
 export async function putSegment(redis: Redis, recipe: Digest, segment: WovenSegment): Promise<void> {

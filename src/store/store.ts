@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream, type ReadStream } from 'node:fs'
-import { access, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
+import { access, mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../config/command.ts'
 import { BootloomError } from '../config/errors.ts'
@@ -34,8 +34,8 @@ export class Store {
     try {
       await access(join(directory, 'oci-layout'))
     } catch {
-      await store.#replace('oci-layout', JSON.stringify({ imageLayoutVersion: '1.0.0' }))
-      await store.#replace('index.json', canonicalJson({ schemaVersion: 2, manifests: [] }))
+      await store.#replace(join(directory, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }))
+      await store.#replace(join(directory, 'index.json'), canonicalJson({ schemaVersion: 2, manifests: [] }))
     }
     return store
   }
@@ -85,10 +85,17 @@ export class Store {
     return createReadStream(this.path(digest), range)
   }
 
-  async write(bytes: Uint8Array): Promise<Digest> {
+  /**
+   * `after`: the blob is seen only once this has come true. What refers to other blobs is so written and synced beside
+   * them, and never seen without them.
+   */
+  async write(bytes: Uint8Array, after?: Promise<unknown>): Promise<Digest> {
     const digest = digestOf(bytes)
-    if (await this.has(digest)) return digest
-    await this.#settle(digest, async (file) => void (await file.writeFile(bytes)))
+    if (await this.has(digest)) {
+      await after
+      return digest
+    }
+    await this.#replace(this.path(digest), bytes, after)
     return digest
   }
 
@@ -132,13 +139,16 @@ export class Store {
     return new Batch(this, directory)
   }
 
-  /** Names a manifest in `index.json`, where skopeo and oras look for it; `undefined` takes the name away. */
-  async tag(name: string, descriptor: Descriptor | undefined): Promise<void> {
+  /**
+   * Names a manifest in `index.json`, where skopeo and oras look for it; `undefined` takes the name away. `after` as in
+   * `write`.
+   */
+  async tag(name: string, descriptor: Descriptor | undefined, after?: Promise<unknown>): Promise<void> {
     const rest = (await this.tags()).filter((entry) => entry.annotations?.[refName] !== name)
     const manifests = descriptor
       ? [...rest, { ...descriptor, annotations: { ...descriptor.annotations, [refName]: name } }]
       : rest
-    await this.#replace('index.json', canonicalJson({ schemaVersion: 2, manifests }))
+    await this.#replace(join(this.directory, 'index.json'), canonicalJson({ schemaVersion: 2, manifests }), after)
   }
 
   async tags(): Promise<Descriptor[]> {
@@ -146,33 +156,23 @@ export class Store {
     return index.manifests
   }
 
-  async #settle(digest: Digest, fill: (file: FileHandle) => Promise<void>): Promise<void> {
+  /** Written beside, synced and renamed: whole or not there at all. */
+  async #replace(path: string, content: string | Uint8Array, after?: Promise<unknown>): Promise<void> {
     const temporary = this.#temporary()
     try {
       const file = await open(temporary, 'wx', 0o644)
       try {
-        await fill(file)
+        await file.writeFile(content)
         await file.sync()
       } finally {
         await file.close()
       }
-      await rename(temporary, this.path(digest))
+      await after
+      await rename(temporary, path)
     } catch (error) {
       await rm(temporary, { force: true })
       throw error
     }
-  }
-
-  async #replace(name: string, text: string): Promise<void> {
-    const temporary = this.#temporary()
-    const file = await open(temporary, 'wx', 0o644)
-    try {
-      await file.writeFile(text)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, join(this.directory, name))
   }
 
   #temporary(): string {

@@ -54,6 +54,7 @@ beforeAll(async () => {
         stack: stackOf(components, kernel, busybox),
         stackDigest: digestOf('stack'),
         selection: await selectionOf(store, components),
+        selectionDigest: digestOf('selection'),
         modules,
         level: 'fast',
         zstdLevel: 3,

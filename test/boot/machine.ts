@@ -106,7 +106,7 @@ const moduleNames = [
 export async function bootParts(store: Store): Promise<{
   kernel: ComponentRef
   busybox: ComponentRef
-  modules: { path: string; digest: Digest }[]
+  modules: { path: string; digest: Digest; size: number }[]
 }> {
   const directory = join(tmpdir(), 'bootloom-test-packages')
   await mkdir(directory, { recursive: true })
@@ -118,7 +118,9 @@ export async function bootParts(store: Store): Promise<{
   const paths = moduleNames.map((name) => found.find((path) => path.endsWith(`/${name}.ko`))!.slice(kernelRoot.length))
   const tree: Record<string, Buffer> = {}
   for (const path of [`/boot/vmlinuz-${release}`, ...paths]) tree[path] = await readFile(`${kernelRoot}${path}`)
-  const modules = await Promise.all(paths.map(async (path) => ({ path, digest: await store.write(tree[path]!) })))
+  const modules = await Promise.all(
+    paths.map(async (path) => ({ path, digest: await store.write(tree[path]!), size: tree[path]!.length })),
+  )
   return {
     kernel: await componentOf(store, 'kernel', release, '6.1', tree),
     busybox: await componentOf(store, 'deb', 'busybox-static', '1', {

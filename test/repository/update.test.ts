@@ -1,13 +1,14 @@
-import { lstat, mkdir, readdir, readlink, stat, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Component, Entry } from '../../src/repository/component.ts'
+import { type Installation, stackDirectory } from '../../src/repository/installation.ts'
 import { kernelImage, modulesFor } from '../../src/repository/kernel.ts'
 import { loadComponent } from '../../src/repository/recorded.ts'
 import type { DebRequest, SourceRequest } from '../../src/repository/request.ts'
 import { ensureInstalled, refreshTrees, type StackUpdate, updateStack } from '../../src/repository/update.ts'
 import { listComponents } from '../../src/state/components.ts'
-import { temporaryContext } from './deb/built.ts'
+import { buildDeb, temporaryContext } from './deb/built.ts'
 
 /** The smallest stack there is, from the machine's own Debian mirror, installed once for all of these tests. */
 let context: Awaited<ReturnType<typeof temporaryContext>>
@@ -158,3 +159,23 @@ test('sources that do not make one system are refused', async () => {
   await expect(updateStack({ stack: two, kernel }, context, () => {})).rejects.toMatchObject({ code: 'STACK_INVALID' })
   await expect(updateStack({ stack: [], kernel }, context, () => {})).rejects.toMatchObject({ code: 'STACK_INVALID' })
 })
+
+test('a package whose maintainer script fails is named, with what it said, and no root is left that looks whole', async () => {
+  const { store, directory } = context
+  const installation = await store.readJson<Installation>(update.stack.installation)
+  const postinst = '#!/bin/sh\necho "cannot find the moon" >&2\nexit 3\n'
+  const deb = await buildDeb(directory, { Package: 'failing', Version: '1' }, async () => {}, { postinst })
+  const bytes = await readFile(deb)
+  const failing = { ...installation.packages[0]!, name: 'failing', version: '1', deb: await store.write(bytes) }
+  const broken = await store.writeJson({ ...installation, packages: [...installation.packages, failing] })
+  const packages = update.stack.components.filter(({ kind }) => kind === 'deb')
+  await expect(
+    ensureInstalled({ ...update.stack, installation: broken, components: packages }, context, () => {}),
+  ).rejects.toMatchObject({
+    code: 'PACKAGE_INSTALL_FAILED',
+    message: 'failing could not be installed',
+    details: expect.arrayContaining(['cannot find the moon']),
+  })
+  await expect(stat(join(stackDirectory(directory, broken), 'root'))).rejects.toMatchObject({ code: 'ENOENT' })
+  expect(await ensureInstalled(update.stack, context, () => {})).toBe(update.root)
+}, 120_000)
