@@ -1,19 +1,20 @@
 # Asks the application what app.sh says, until it answers. What is sent and what is expected stand in files, so that
-# they may hold anything.
+# they may hold anything: app/$asked.send and app/$asked.expect, $asked being `app` or `service-N`.
 deadline=60
+asked=app
 
-# converse PORT DONE: connects, sends the request, and collects the answer in $run/answer until DONE says it is enough,
+# converse PORT DONE: connects, sends the request, and collects the answer in $run/$asked.answer until DONE says it is enough,
 # the application closes, or 5 s are over. The pipe stays open for writing: some servers take a half-closed
 # connection as the client having left.
 converse() {
   local tries=0 asker sender status
-  rm -f "$run/ask"
-  : >"$run/answer"
-  mkfifo -m 600 "$run/ask"
-  exec 7<>"$run/ask"
-  nc 127.0.0.1 "$1" <&7 >"$run/answer" 2>/dev/null 8>&- 9>&- &
+  rm -f "$run/$asked.ask"
+  : >"$run/$asked.answer"
+  mkfifo -m 600 "$run/$asked.ask"
+  exec 7<>"$run/$asked.ask"
+  nc 127.0.0.1 "$1" <&7 >"$run/$asked.answer" 2>/dev/null 8>&- 9>&- &
   asker=$!
-  cat $own/app/probe.send >&7 2>/dev/null &
+  cat $own/app/$asked.send >&7 2>/dev/null &
   sender=$!
   while kill -0 $asker 2>/dev/null && [ $tries -lt 100 ]; do
     if "$2"; then break; fi
@@ -29,10 +30,10 @@ converse() {
 
 # Whether the answer holds the text expected, as it is; true when nothing is.
 answer_holds() {
-  [ -f $own/app/probe.expect ] || return 0
+  [ -f $own/app/$asked.expect ] || return 0
   local expected answer
-  expected=$(cat $own/app/probe.expect && echo .)
-  answer=$(head -c 1048576 "$run/answer")
+  expected=$(cat $own/app/$asked.expect && echo .)
+  answer=$(head -c 1048576 "$run/$asked.answer")
   case $answer in *"${expected%.}"*) return 0 ;; esac
   return 1
 }
@@ -53,12 +54,12 @@ listens() {
 
 http_done() {
   local version status rest
-  read -r version status rest <"$run/answer"
+  read -r version status rest <"$run/$asked.answer"
   [ "$status" = "$wanted" ] && answer_holds
 }
 
 tcp_done() {
-  [ -s "$run/answer" ] && answer_holds
+  [ -s "$run/$asked.answer" ] && answer_holds
 }
 
 # probe_http PORT STATUS
@@ -70,10 +71,10 @@ probe_http() {
 # probe_tcp PORT: where no text is expected, being connected is enough.
 probe_tcp() {
   listens "$1" || return 1
-  if [ -f $own/app/probe.send ] || [ -f $own/app/probe.expect ]; then
+  if [ -f $own/app/$asked.send ] || [ -f $own/app/$asked.expect ]; then
     converse "$1" tcp_done && return
   fi
-  [ ! -f $own/app/probe.expect ] && connects "$1"
+  [ ! -f $own/app/$asked.expect ] && connects "$1"
 }
 
 # Nothing is said; ended after 1 s, it was connected.
@@ -87,7 +88,7 @@ connects() {
 probe_command() {
   local expected=$1
   shift
-  timeout 10 "$@" </dev/null >"$run/answer" 2>&1 8>&- 9>&-
+  timeout 10 "$@" </dev/null >"$run/$asked.answer" 2>&1 8>&- 9>&-
   [ $? = "$expected" ] && answer_holds
 }
 

@@ -1,5 +1,5 @@
-# Starts the application as its user with its own environment, and keeps it running. As PID 1, `wait` also takes care of
-# every process that lost its parent.
+# Starts the services in their order, each as its account with its own environment, and keeps them running. Each has a
+# process that keeps it; as PID 1, `wait` takes care of every process that lost its parent.
 most_failures=5
 
 # make_directory PATH UID:GID MODE
@@ -23,62 +23,197 @@ collect_output() {
     }' <&9 &
 }
 
-start_application() {
-  (
-    cd "$app_directory" || exit 126
-    app_run </dev/null >&9 2>&1 7>&- 8>&- 9>&-
-  ) &
-  app=$!
+# in_service FUNCTION: runs it as everything of a service is run; what it starts inherits nothing of ours.
+in_service() {
+  cd "$service_directory" || return 126
+  umask "$service_umask"
+  [ -z "$service_open_files" ] || ulimit -n "$service_open_files" 2>/dev/null
+  "$@" </dev/null >&9 2>&1 7>&- 8>&- 9>&-
 }
 
-# A shutdown is asked of PID 1 by busybox's reboot (TERM), poweroff (USR2) and halt (USR1).
-end_with() {
-  ending=$1
-  kill -"$app_stop" "$app" 2>/dev/null
-  (sleep 20; kill -KILL "$app" 2>/dev/null) &
+# run_step COMMAND...: one that ends.
+run_step() {
+  ("$@")
 }
 
-end_if_asked() {
-  [ -n "$ending" ] || return 0
-  sync
-  $ending
+# signal_main NAME
+signal_main() {
+  kill -"$1" "$main" 2>/dev/null
 }
 
-supervise() {
-  local failures=0 began now status
-  ending=''
-  collect_output
-  app_directories
-  trap 'end_with "reboot -f"' TERM INT
-  trap 'end_with "poweroff -f"' USR2
-  trap 'end_with "halt -f"' USR1
-  trap 'kill -$app_reload $app 2>/dev/null' HUP
-  start_application
-  report app
-  await_ready &
-  prober=$!
-  while :; do
-    began=$(uptime_now)
-    # A signal ends `wait` early, with the application still there.
-    wait "$app"
-    status=$?
-    while kill -0 "$app" 2>/dev/null; do
-      wait "$app"
+is_running() {
+  [ -n "$main" ] && kill -0 "$main" 2>/dev/null
+}
+
+# The processes that lost their parent, or are ours: children of PID 1 (proc(5): the name in brackets may hold spaces).
+children_of_init() {
+  local stat line
+  set +f
+  for stat in /proc/[0-9]*/stat; do
+    read -r line 2>/dev/null <"$stat" || continue
+    set -f
+    set -- "${line%% *}" ${line##*) }
+    [ "$3" != 1 ] || [ "$2" = Z ] || echo "$1"
+  done
+  set -f
+}
+
+# The main process of a service whose start command has ended: the one that its PID file names, or the one left behind.
+find_main() {
+  local tries=0 child
+  while [ $tries -lt 100 ]; do
+    main=''
+    if [ -n "$service_pid_file" ]; then
+      read -r main 2>/dev/null <"$service_pid_file"
+    else
+      for child in $(children_of_init); do
+        case " $before " in *" $child "*) ;; *) main=$child && break ;; esac
+      done
+    fi
+    case $main in *[!0-9]*) main='' ;; esac
+    is_running && return 0
+    tries=$((tries + 1))
+    usleep 50000
+  done
+  main=''
+  return 1
+}
+
+# Sets $main, or $failure to what went wrong.
+start_service() {
+  main='' failure='' status=0
+  service_directories
+  (in_service service_pre) || {
+    failure="the command before its start ended with status $?"
+    return 1
+  }
+  if [ "$service_type" = simple ]; then
+    (in_service service_start) &
+    main=$!
+    return 0
+  fi
+  [ -z "$service_pid_file" ] || rm -f "$service_pid_file"
+  before=$(children_of_init | tr '\n' ' ')
+  (in_service service_start)
+  status=$?
+  if [ $status != 0 ] && [ -z "$service_start_may_fail" ]; then
+    failure="ended with status $status"
+    return 1
+  fi
+  [ "$service_type" != forking ] || find_main || {
+    failure='left no process behind'
+    return 1
+  }
+}
+
+# Returns when the main process has ended, or this process was told to end it.
+watch_service() {
+  while is_running && [ -z "$ending" ]; do
+    if [ "$service_type" = simple ]; then
+      # A signal ends `wait` early, with the service still there.
+      wait "$main"
       status=$?
-    done
-    end_if_asked
+    else
+      sleep 1 &
+      wait $!
+    fi
+  done
+}
+
+end_service() {
+  local tries=0
+  is_running || return 0
+  (in_service service_stop)
+  while is_running && [ $tries -lt 200 ]; do
+    tries=$((tries + 1))
+    usleep 100000
+  done
+  ! is_running || kill -KILL "$main" 2>/dev/null
+}
+
+# Others may start once the probe is answered, or without one, once it was started.
+tell_ready() {
+  until service_probe; do
+    is_running && [ -z "$ending" ] || return
+    usleep 50000
+  done
+  : >"$run/ready.$1"
+}
+
+# keep_service NUMBER
+keep_service() {
+  local failures=0 began now other
+  main='' ending='' asked="service-$1"
+  . $own/app/service-$1.sh
+  trap 'ending=yes' TERM
+  trap 'is_running && (in_service service_reload)' HUP
+  until [ -e "$run/started" ]; do usleep 10000; done
+  for other in $service_after; do
+    until [ -e "$run/ready.$other" ] || [ -n "$ending" ]; do usleep 50000; done
+  done
+  while [ -z "$ending" ]; do
+    began=$(uptime_now)
+    if start_service; then
+      tell_ready "$1"
+      [ "$service_type" != oneshot ] || return 0
+      watch_service
+      [ -z "$ending" ] || break
+      failure="ended with status $status"
+      # What it left must not stand in the way of the next: it leads a group of its own.
+      kill -KILL -"$main" 2>/dev/null
+    fi
     now=$(uptime_now)
     [ $((${now%.*} - ${began%.*})) -lt 60 ] || failures=0
     failures=$((failures + 1))
     if [ $failures -ge $most_failures ]; then
-      kill $prober 2>/dev/null
+      kill "$(cat "$run/prober")" 2>/dev/null
       # The last lines are still on their way through the pipe.
       usleep 200000
-      give_up "$app_name ended $failures times, at last with status $status" 30
+      give_up "$service_name ended $failures times, at last: $failure" 30
     fi
-    echo "bootloom: $app_name ended with status $status, starting it again" >&9
-    sleep $((1 << (failures - 1)))
-    end_if_asked
-    start_application
+    echo "bootloom: $service_name $failure, starting it again" >&9
+    sleep $((1 << (failures - 1))) &
+    wait $!
+  done
+  end_service
+}
+
+tell_keepers() {
+  local keeper
+  for keeper in $keepers; do kill -"$1" "$keeper" 2>/dev/null; done
+}
+
+# In the order against that of the start: what others rely on ends last.
+end_all() {
+  local keeper
+  for keeper in $keepers; do
+    kill -TERM "$keeper" 2>/dev/null
+    while kill -0 "$keeper" 2>/dev/null; do wait "$keeper"; done
+  done
+  sync
+  $ending
+}
+
+# A shutdown is asked of PID 1 by busybox's reboot (TERM), poweroff (USR2) and halt (USR1).
+supervise() {
+  local number
+  ending='' keepers=''
+  collect_output
+  trap 'ending="reboot -f"' TERM INT
+  trap 'ending="poweroff -f"' USR2
+  trap 'ending="halt -f"' USR1
+  trap 'tell_keepers HUP' HUP
+  await_ready &
+  echo $! >"$run/prober"
+  for number in $app_services; do
+    (keep_service "$number") &
+    keepers="$! $keepers"
+  done
+  # All that is ours runs: from now on, what appears below PID 1 was left behind by a service.
+  : >"$run/started"
+  report app
+  while :; do
+    wait
+    [ -z "$ending" ] || end_all
   done
 }

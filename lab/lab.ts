@@ -108,17 +108,8 @@ function settingsOf(place: Place): Record<string, unknown> {
 }
 
 function startServer(place: Place, role: 'control' | 'boot', wrapper: readonly string[] = []): Recorded {
-  const node = join(root, 'node_modules/node/bin/node')
-  const serve = [
-    ...wrapper,
-    node,
-    join(root, 'src/main.ts'),
-    'serve',
-    '--config',
-    paths.settings(place),
-    '--role',
-    role,
-  ]
+  const launcher = join(root, 'src/bootloom.sh')
+  const serve = [...wrapper, 'sh', launcher, 'serve', '--config', paths.settings(place), '--role', role]
   const command = role === 'boot' ? inside(place.name, serve) : serve
   return startDaemon(place, { what: role, command: [command[0]!, ...command.slice(1)], directory: place.directory })
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what Bootloom and its lab need on a Debian machine: the packages of packages.txt by apt-get, then what
-# package-lock.json names by npm. Says what it installs and why; does nothing, quickly, when all is there.
+# package-lock.json names by npm; then compiles what runs on a node in C. Says what it installs and why; does nothing,
+# quickly, when all is there.
 # `npm start` and `npm test` run it first. Safe to run twice at once.
 set -eu
 
@@ -42,7 +43,7 @@ command -v dpkg-query >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1 || f
 command -v npm >/dev/null 2>&1 || fail 'npm is not installed.' 'Get it with: apt-get install npm (or from nodejs.org).'
 
 missing=$(missing_packages)
-if [ -z "$missing" ] && ! node_modules_stale; then exit 0; fi
+if [ -z "$missing" ] && ! node_modules_stale; then exec sh lab/native.sh; fi
 
 # One at a time: the one that comes second waits, and then finds all done. The lock goes with its holder.
 exec 9<lab/packages.txt
@@ -142,3 +143,5 @@ if node_modules_stale; then
   touch node_modules/.package-lock.json
   say 'libraries are in place.'
 fi
+
+exec sh lab/native.sh

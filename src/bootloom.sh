@@ -18,4 +18,10 @@ if [ ! -x "$node" ]; then
   echo "hint: run \`npm ci\` in $root (it needs npm from any Node.js, version 20 or later)." >&2
   exit 1
 fi
-exec "$node" "$root/src/main.ts" "$@"
+
+# What Node makes of the sources (types stripped, code compiled) is kept, so that the next start takes less time and memory.
+cache=${CACHE_DIRECTORY:-${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}}
+[ -z "$cache" ] || export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$cache/bootloom}"
+
+# A server's garbage dies young, and V8's own limits let it lie for long: docs/decisions/0014 has what these take and give.
+exec "$node" --max-semi-space-size=2 --heap-growing-percent=30 "$root/src/main.ts" "$@"

@@ -7,49 +7,34 @@ import { FleetOptions } from './dhcp/fleet-options.ts'
 import { startRouterAdvertisements } from './dhcp/router-advertisements.ts'
 import { socketsFor, startDhcpService } from './dhcp/service.ts'
 import { ensureSockets } from './dhcp/sockets.ts'
+import { Admission } from './fleet/admission.ts'
 import { Assignments } from './fleet/assignment.ts'
 import { type BootPrograms, bootPrograms } from './fleet/boot-programs.ts'
 import { Boots } from './fleet/boots.ts'
 import { Bundles } from './fleet/bundles.ts'
 import { leaseHolders } from './fleet/holders.ts'
 import { firstAddress } from './fleet/own-address.ts'
-import { startControl } from './http/control.ts'
+import { Delivery } from './http/delivery.ts'
 import { startNodeServer } from './http/node-server.ts'
 import { installationOf } from './state/installation.ts'
 import { openLeases } from './state/leases.ts'
 import type { Redis } from './state/redis.ts'
 import { HotBlobs } from './store/hot-blobs.ts'
-import { type NameSpace, stageOf, tftpNames } from './tftp/names.ts'
+import { transferAccount } from './tftp/account.ts'
+import { type NameSpace, tftpNames } from './tftp/names.ts'
 import { startTftp } from './tftp/server.ts'
 import { loadTftpTemplates } from './tftp/templates.ts'
-
-/** `boot` answers nodes, `control` answers admins and does the work (docs/decisions/0003). */
-export type Role = 'boot' | 'control' | 'all'
 
 interface Server {
   close(): Promise<void>
 }
 
-/** Starts what the role asks for; when one part cannot start, none stays. */
-export async function startServer(settings: Settings, role: Role, log: Logger): Promise<Server> {
-  // This may begin the process anew, so it comes before anything else.
-  if (role !== 'control') ensureSockets(socketsFor(settings.dhcp.mode, interfacesOf(settings)))
-  const parts: Server[] = []
-  const close = async () => {
-    for (const part of parts.reverse()) await part.close()
-  }
-  try {
-    if (role !== 'boot') parts.push(await startControl(settings, log, { watching: true }))
-    if (role !== 'control') parts.push(await startBoot(settings, log))
-  } catch (error) {
-    await close()
-    throw error
-  }
-  return { close }
-}
+/** Opens the sockets of the boot interfaces. This may begin the process anew, so it comes before anything else. */
+export const ensureBootSockets = (settings: Settings): void =>
+  ensureSockets(socketsFor(settings.dhcp.mode, interfacesOf(settings)))
 
 /** The nodes' side: DHCP, TFTP and HTTP on the boot interface. */
-async function startBoot(settings: Settings, log: Logger): Promise<Server> {
+export async function startBoot(settings: Settings, log: Logger): Promise<Server> {
   const context = await openContext(settings, log)
   const parts: Server[] = [context]
   const close = async () => {
@@ -61,13 +46,15 @@ async function startBoot(settings: Settings, log: Logger): Promise<Server> {
       name,
       address: (at === 0 ? settings.network.address : undefined) ?? firstAddressOf(name),
     }))
-    const boots = await Boots.open(redis, log)
+    const boots = await Boots.open(redis, settings, log)
     parts.push(boots)
     const programs = await bootPrograms(settings.boot.programs)
-    const assignments = new Assignments(redis, settings.unknown, log)
+    const assignments = new Assignments(redis, settings, log)
     const bundles = new Bundles(context.store)
     const hot = new HotBlobs(context.store, blobMemory)
-    const { port } = settings.http
+    const { port, admission: most, bandwidth } = settings.http
+    const admission = most === undefined ? undefined : new Admission(most)
+    const delivery = new Delivery(bandwidth)
     const node = { port, state: context.state, store: context.store, assignments, boots, programs: programs.files, log }
     const subnets = settings.dhcp.subnets.map(({ subnet }) => subnet)
     const holders = leaseHolders(boots, redis, subnets, settings.dhcp.mode === 'server')
@@ -77,11 +64,13 @@ async function startBoot(settings: Settings, log: Logger): Promise<Server> {
       boots,
       bundles,
       hot,
+      admission,
       templates: await loadTftpTemplates(),
       log,
     }
     for (const { address } of interfaces) {
-      parts.push(await startNodeServer({ ...node, bundles, hot, address, settings: settings.http, holders }))
+      const shared = { bundles, hot, admission, delivery, holders }
+      parts.push(await startNodeServer({ ...node, ...shared, address, settings: settings.http }))
       if (settings.tftp.enabled) parts.push(await serveTftp(settings, address, space))
     }
     const advertising = { interfaces: interfaces.map(({ name }) => name), state: settings.state, log }
@@ -140,18 +129,13 @@ async function serveDhcp(
   return { close: () => service.close().then(() => ofFleet.close()) }
 }
 
-/** What moved by TFTP is told to the node's boot. */
 function serveTftp(settings: Settings, address: string, space: Omit<NameSpace, 'server'>): Promise<Server> {
-  const { boots, log } = space
   return startTftp({
     address,
     port: settings.tftp.port,
     settings: settings.tftp,
-    log,
+    log: space.log,
     files: tftpNames({ ...space, server: `http://${address}:${settings.http.port}` }),
-    onEvent({ type, client, file, bytes }) {
-      const mac = boots.macAt(client)
-      if (mac !== undefined && type === 'sent') boots.record(mac, { stage: stageOf(file), file, bytes })
-    },
+    ...transferAccount(space),
   })
 }

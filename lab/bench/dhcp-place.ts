@@ -55,7 +55,7 @@ export interface Contender {
   command(directory: string): Promise<{ readonly words: readonly string[]; readonly env?: Record<string, string> }>
 }
 
-const sources = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const launcher = fileURLToPath(new URL('../../src/bootloom.sh', import.meta.url))
 
 /** The boot role as it is, with all that it does beside DHCP. */
 export const bootloom: Contender = {
@@ -70,7 +70,7 @@ export const bootloom: Contender = {
       dhcp: { subnets: [{ subnet: net.subnet, range: net.range }] },
     }
     await writeFile(join(directory, 'bootloom.yaml'), JSON.stringify(settings))
-    const words = [process.execPath, sources, 'serve', '--role', 'boot', '--config', join(directory, 'bootloom.yaml')]
+    const words = ['sh', launcher, 'serve', '--role', 'boot', '--config', join(directory, 'bootloom.yaml')]
     return { words }
   },
 }

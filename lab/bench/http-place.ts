@@ -54,9 +54,9 @@ export async function httpPlace(): Promise<HttpPlace> {
           log: { level: 'warn' },
         }),
       )
-      const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-      const command = [main, 'serve', '--config', settings, '--role', 'boot']
-      return started(process.execPath, command, `http://127.0.0.1:${port}/bundle/${bundle}/initramfs`, directory)
+      const launcher = fileURLToPath(new URL('../../src/bootloom.sh', import.meta.url))
+      const command = [launcher, 'serve', '--config', settings, '--role', 'boot']
+      return started('sh', command, `http://127.0.0.1:${port}/bundle/${bundle}/initramfs`, directory)
     },
     async startNginx(port) {
       const settings = join(directory, 'nginx.conf')

@@ -2,7 +2,8 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { applyBlueprint } from '../../src/change/applied.ts'
 import { type Context, openContext } from '../../src/change/context.ts'
-import { composeBlueprint, observeBlueprint, refreshBlueprint } from '../../src/change/weave.ts'
+import { observeBlueprint } from '../../src/change/observe.ts'
+import { composeBlueprint, refreshBlueprint } from '../../src/change/weave.ts'
 import { silent } from '../../src/config/log.ts'
 import { settingsSchema } from '../../src/config/settings.ts'
 import { keys } from '../../src/state/keys.ts'
@@ -33,7 +34,7 @@ async function measure(context: Context): Promise<void> {
   const reason = 'benchmark'
   const { yaml, directory, site } = await layOut(place, 'apache')
   await applyBlueprint(context, { yaml, directory })
-  await observeBlueprint('apache', work)
+  await observeBlueprint('apache', {}, work)
   await composeBlueprint('apache', { reason }, work)
 
   const page = join(site!, 'index.html')

@@ -4,7 +4,10 @@ import { becomeRoot } from '../root.ts'
 import { inStormLab } from '../storm/lab.ts'
 import { abuses, abuseWith, smallPool } from './abuse.ts'
 
-/** Every kind of abuse while ten nodes power on: abuse-run.ts [KIND]. Ends with status 1 when one of them is not served. */
+/**
+ * Every kind of abuse while ten nodes power on: abuse-run.ts [KIND]. Ends with status 1 when one of them is
+ * not served, or the server's log says nothing of the attack.
+ */
 const wanted = abuses.filter((abuse) => abuse.includes(process.argv[2] ?? ''))
 const settings = { dhcp: { subnets: [smallPool] } }
 
@@ -19,6 +22,7 @@ for (const abuse of wanted) {
       `${abuse}: ${ready} of ${of} nodes ready in ${seconds.toFixed(1)} s; server at most ${prettyBytes(memory)}`,
     )
     console.log(`  attacker ${JSON.stringify(outcome.attacker)}; logged ${JSON.stringify(outcome.logged)}`)
-    if (ready < of || outcome.attacker.overlays) process.exitCode = 1
+    const unseen = Object.keys(outcome.logged).length === 0
+    if (ready < of || outcome.attacker.overlays || unseen) process.exitCode = 1
   })
 }

@@ -41,7 +41,7 @@ const addresses = Array.from({ length: 64 }, (_, i) => `10.77.201.${i + 1}`)
 export async function abuseWith(place: Place, api: ApiClient, abuse: Abuse, nodes: number): Promise<AbuseOutcome> {
   const nodesOf = { nodes, within: 1, tftpShare: 0.2, kernelSeconds: 0, patience: 60, seed: 7 }
   await storm(place, api, nodesOf)
-  const before = logOf(place).length
+  const before = logOf(place).length - 1
   let said: Record<string, number> = {}
   const result = await storm(place, api, {
     ...nodesOf,
@@ -75,6 +75,7 @@ async function attack(place: Place, api: ApiClient, abuse: Abuse): Promise<Recor
   return JSON.parse(said[0]) as Record<string, number>
 }
 
+/** Its lines, and behind the last one an empty one. */
 const logOf = (place: Place) => readFileSync(paths.log(place, 'boot'), 'utf8').split('\n')
 
 function counted(lines: readonly string[]): Record<string, number> {

@@ -40,7 +40,7 @@ const { address: server } = network
 const script = (name: string) => fileURLToPath(new URL(`./${name}`, import.meta.url))
 const node = process.execPath
 
-const clients: readonly Client[] = [
+export const clients: readonly Client[] = [
   {
     client: 'dhclient',
     from: 'isc-dhcp-client',
@@ -145,8 +145,8 @@ const clients: readonly Client[] = [
   },
 ]
 
-/** Runs every client in turn in the nodes' namespace. */
-export async function runClients(place: Place, onRow: (row: Row) => void): Promise<void> {
+/** Runs each of the clients in turn in the nodes' namespace. */
+export async function runClients(place: Place, clients: readonly Client[], onRow: (row: Row) => void): Promise<void> {
   for (const client of clients) onRow(await runClient(place, client))
 }
 

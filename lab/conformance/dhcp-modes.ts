@@ -2,21 +2,20 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Dialect, dialects, snippet } from '../../src/dhcp/snippets.ts'
 import { type Firmware, firmwares } from '../firmware.ts'
 import { down, up } from '../lab.ts'
-import { startNode } from '../node.ts'
 import { network, type Place, placeOf } from '../place.ts'
 import { becomeRoot } from '../root.ts'
+import { bootByBootServer, bootTime } from './boot-server.ts'
 import { startOtherDhcp } from './other-dhcp.ts'
 
 /**
  * Boots every firmware beside the DHCP servers of others, up to the screen that our script shows: as ProxyDHCP beside
  * each (`proxy`, and `auto`, which must find out by itself), and with DHCP off, where the other server holds our
- * snippet. Usage: dhcp-modes.ts [FIRMWARE,… [MODE,…]]. Prints a table; exit 1 when one did not come up.
+ * snippet. Last (`4011`) beside one that says option 60 = `PXEClient` and no file, as one on our machine would: OVMF and
+ * iPXE then ask us at port 4011. Usage: dhcp-modes.ts [FIRMWARE,… [MODE,…]]. Prints a table; exit 1 when one did not come up.
  */
 const asked = process.argv[2]?.split(',') as Firmware[] | undefined
 const tried = asked ?? [...firmwares]
-const modes = process.argv[3]?.split(',') ?? ['proxy', 'auto', 'off']
-/** Milliseconds. */
-const patience = 90_000
+const modes = process.argv[3]?.split(',') ?? ['proxy', 'auto', 'off', '4011']
 
 await becomeRoot()
 const place = placeOf({ name: 'bootloom-dhcp-modes' })
@@ -25,6 +24,7 @@ for (const mode of ['proxy', 'auto', 'off'] as const) {
   if (!modes.includes(mode)) continue
   for (const other of mode === 'auto' ? (['dnsmasq'] as const) : dialects) await tryBeside(place, mode, other)
 }
+if (modes.includes('4011')) await tryBootServer(place)
 process.exitCode = failures === 0 ? 0 : 1
 
 async function tryBeside(place: Place, mode: 'proxy' | 'auto' | 'off', other: Dialect): Promise<void> {
@@ -48,16 +48,11 @@ async function tryBeside(place: Place, mode: 'proxy' | 'auto' | 'off', other: Di
   }
 }
 
-/** Milliseconds from power-on to our script on the screen. */
-async function bootTime(place: Place, index: number, firmware: Firmware): Promise<number | undefined> {
-  const began = Date.now()
-  const node = await startNode(place, { index, firmware })
-  try {
-    for (; Date.now() - began < patience; await sleep(200)) {
-      if (node.serial.text().includes('Bootloom knows no assignment')) return Date.now() - began
-    }
-    return undefined
-  } finally {
-    await node.stop()
+async function tryBootServer(place: Place): Promise<void> {
+  const { time, asked } = await bootByBootServer(place)
+  for (const by of ['firmware', 'ipxe']) {
+    const outcome = time === undefined ? 'NOT BOOTED' : asked.has(by) ? `${(time / 1000).toFixed(1)} s` : 'NOT ASKED'
+    if (time === undefined || !asked.has(by)) failures++
+    console.log(`4011   isc      ${by === 'ipxe' ? 'iPXE      ' : 'uefi-pxe  '} ${outcome}`)
   }
 }

@@ -7,7 +7,7 @@ import { macOf, startNode } from '../node.ts'
 import type { Place } from '../place.ts'
 import { type Row, versionOf } from './clients.ts'
 
-interface Machine {
+export interface Machine {
   readonly client: string
   readonly from: string
   readonly road: string
@@ -16,7 +16,7 @@ interface Machine {
   readonly note?: string
 }
 
-const machines: readonly Machine[] = [
+export const machines: readonly Machine[] = [
   {
     client: 'SeaBIOS, iPXE ROM, virtio-net',
     from: 'ipxe-qemu',
@@ -55,11 +55,40 @@ const machines: readonly Machine[] = [
   },
 ]
 
+/** What a server gives its nodes instead of iPXE, in the settings `boot.programs`. */
+export const otherPrograms = {
+  bios: '/usr/lib/PXELINUX/pxelinux.0',
+  x64Uefi: '/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed',
+} as const
+
+/** Machines of a server that gives its nodes other boot programs. */
+export const otherMachines: readonly Machine[] = [
+  {
+    client: 'plain PXE ROM, PXELINUX',
+    from: 'pxelinux',
+    road: 'TFTP pxelinux.0, ldlinux.c32, pxelinux.cfg/01-…, kernel, initramfs',
+    firmware: 'undionly',
+    note: 'Asks for the configuration of its UUID first.',
+  },
+  {
+    client: 'OVMF PXE, GRUB as Debian signs it',
+    from: 'grub-efi-amd64-signed',
+    road: 'TFTP grubnetx64.efi.signed, grub.cfg, kernel, initramfs',
+    firmware: 'uefi-pxe',
+    note: 'Has no HTTP.',
+  },
+]
+
 const generic = 'apache-generic'
 
-/** Powers every kind of machine on in turn; each has to report ready. */
-export async function bootMachines(place: Place, api: ApiClient, onRow: (row: Row) => void): Promise<void> {
-  await prepareGeneric(place, api)
+/** Powers each of the machines on in turn; each has to report ready. */
+export async function bootMachines(
+  place: Place,
+  api: ApiClient,
+  machines: readonly Machine[],
+  onRow: (row: Row) => void,
+): Promise<void> {
+  if (machines.some(({ nic }) => nic === 'e1000')) await prepareGeneric(place, api)
   for (const [at, machine] of machines.entries()) onRow(await bootMachine(place, api, machine, at + 1))
 }
 

@@ -51,6 +51,16 @@ export async function startOtherDhcp(place: Place, kind: Dialect, snippet = ''):
   }
 }
 
+/**
+ * For dhcpd: says what a DHCP server says that runs beside a boot server on one machine (PXE 2.1 §2.2.4). Whoever is told
+ * `PXEClient` and no file asks that machine at port 4011 what to load.
+ */
+export const besideBootServer = (server: string) => `server-identifier ${server};
+if substring(option vendor-class-identifier, 0, 9) = "PXEClient" {
+  option vendor-class-identifier "PXEClient";
+  next-server ${server};
+}`
+
 const configuration: { readonly [kind in Dialect]: (snippet: string, directory: string) => string } = {
   dnsmasq: (snippet) => `${snippet}\nport=0\nno-ping\ninterface=eth0\ndhcp-range=${range.join(',')},255.255.255.0,1h\n`,
   kea: (snippet) => {

@@ -1,8 +1,11 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { createConnection } from 'node:net'
+import { messageTypes } from '../../src/dhcp/options.ts'
+import { decodePacket, encodePacket } from '../../src/dhcp/packet.ts'
 import { randomFrom } from '../storm/plan.ts'
 import { corpus, unknownFile } from './corpus.ts'
+import { type Amplification, Ledger } from './ledger.ts'
 import { mutate } from './mutate.ts'
 
 /** The process that throws mutants at the server: lives in the nodes' namespace. */
@@ -16,61 +19,17 @@ export interface ThrowPlan {
   readonly from: readonly string[]
 }
 
-/** Of datagrams: the largest answer, and the largest sum of answers, against what was sent. */
-export interface Amplification {
-  readonly sent: number
-  readonly answers: number
-  readonly largestRatio: number
-  readonly largestTotalRatio: number
-  /**
-   * The same of TFTP's first block: RFC 1350 has the server send 512 bytes to whoever asks without options, and only the
-   * acknowledgement verifies the asker. It is no part of the other figures.
-   */
-  readonly firstBlock: { readonly answers: number; readonly largestRatio: number; readonly largestTotalRatio: number }
-  /** The request behind the largest ratio, as hex. */
-  readonly worst: string
+/** Packets sent so far. */
+export interface ThrowProgress {
+  readonly dhcp: number
+  readonly tftp: number
+  readonly http: number
 }
 
 export interface ThrowReport {
   readonly dhcp: Amplification
   readonly tftp: Amplification
   readonly http: { readonly sent: number; readonly answers: number; readonly unanswered: number }
-}
-
-/** Bytes sent for each question not yet forgotten, and what came back. */
-class Ledger {
-  sent = 0
-  answers = 0
-  largestRatio = 0
-  largestTotalRatio = 0
-  worst = ''
-  firstBlock = { answers: 0, largestRatio: 0, largestTotalRatio: 0 }
-  readonly #open = new Map<string | number, { readonly asked: Buffer; got: number }>()
-
-  ask(key: string | number, packet: Buffer): void {
-    this.sent++
-    this.#open.delete(key)
-    this.#open.set(key, { asked: Buffer.from(packet), got: 0 })
-    if (this.#open.size > 8000) this.#open.delete(this.#open.keys().next().value!)
-  }
-
-  answer(key: string | number, bytes: number, isFirstBlock = false): void {
-    const entry = this.#open.get(key)
-    const ratio = entry ? bytes / entry.asked.length : 0
-    if (entry) entry.got += bytes
-    const total = entry ? entry.got / entry.asked.length : 0
-    const figures = isFirstBlock ? this.firstBlock : this
-    figures.answers++
-    figures.largestTotalRatio = Math.max(figures.largestTotalRatio, total)
-    if (ratio <= figures.largestRatio) return
-    figures.largestRatio = ratio
-    if (!isFirstBlock) this.worst = entry!.asked.toString('hex')
-  }
-
-  get figures(): Amplification {
-    const { sent, answers, largestRatio, largestTotalRatio, firstBlock, worst } = this
-    return { sent, answers, largestRatio, largestTotalRatio, firstBlock, worst }
-  }
 }
 
 const literal = (host: string, _options: unknown, done: (error: null, address: string, family: number) => void) =>
@@ -88,58 +47,77 @@ async function openUdp(port: number, address: string): Promise<Socket> {
 
 /** Datagrams sent before a good question has to be answered: the server is to read them all, not to drop them. */
 const burst = 48
+/** So many bursts of DHCP are under way at once. */
+const lanes = 16
 
-/** Few of TFTP: each that is answered has to be listened to until the server has given up on it. */
-async function throwAll(plan: ThrowPlan): Promise<ThrowReport> {
+/** Of all packets. DHCP's cost the server most: there is a lease table behind them. */
+const shares = { dhcp: 0.4, tftp: 0.15, http: 0.45 }
+
+async function throwAll(plan: ThrowPlan, onProgress: (progress: ThrowProgress) => void): Promise<ThrowReport> {
   const [dhcp, tftp] = [new Ledger(), new Ledger()]
   const http = { sent: 0, answers: 0, unanswered: 0 }
+  const telling = setInterval(() => onProgress({ dhcp: dhcp.sent, tftp: tftp.sent, http: http.sent }), 1000)
   await Promise.all([
-    throwDhcp(plan, Math.floor(plan.count * 0.7), dhcp),
-    throwTftp(plan, Math.floor(plan.count * 0.05), tftp),
-    throwHttp(plan, Math.floor(plan.count * 0.25), http),
+    throwDhcp(plan, Math.floor(plan.count * shares.dhcp), dhcp),
+    throwTftp(plan, Math.floor(plan.count * shares.tftp), tftp),
+    throwHttp(plan, Math.floor(plan.count * shares.http), http),
   ])
+  clearInterval(telling)
   return { dhcp: dhcp.figures, tftp: tftp.figures, http }
 }
 
-async function throwDhcp({ seed }: ThrowPlan, count: number, ledger: Ledger): Promise<void> {
+/** An INFORM is answered whatever mutants have done to the pool. */
+function informFrom(address: string): Buffer {
+  const request = decodePacket(corpus.dhcp[0]!)
+  const options = new Map([...request.options, [53, Buffer.of(messageTypes.inform)]] as const)
+  return encodePacket({ ...request, ciaddr: address, options })
+}
+
+async function throwDhcp({ seed, from }: ThrowPlan, count: number, ledger: Ledger): Promise<void> {
   const random = randomFrom(seed + 1)
   const socket = await openUdp(68, '0.0.0.0')
   socket.setBroadcast(true)
-  let onReply = (_xid: number) => {}
+  const onReply = new Map<number, () => void>()
   socket.on('message', (reply) => {
     if (reply.length < 8) return
-    ledger.answer(reply.readUInt32BE(4), reply.length)
-    onReply(reply.readUInt32BE(4))
+    const xid = reply.readUInt32BE(4)
+    ledger.answer(xid, reply.length)
+    onReply.get(xid)?.()
   })
   const send = (packet: Buffer) => socket.send(packet, 67, '255.255.255.255', () => {})
   const into = Buffer.alloc(8192)
   const pick = () => corpus.dhcp[Math.floor(random() * corpus.dhcp.length)]!
-  const good = Buffer.from(corpus.dhcp[0]!)
-  for (let i = 0; i < count; ) {
-    for (const end = Math.min(count, i + burst); i < end; i++) {
-      const length = mutate(pick(), pick(), into, random)
-      // A question of its own, and one of many machines: mutants alone would all be a few.
-      if (length >= 34) {
-        into.writeUInt32BE(i + 1, 4)
-        into.writeUInt16BE(Math.floor(random() * 65_536), 32)
+  let i = 0
+  const lane = async (_: unknown, number: number): Promise<void> => {
+    const good = informFrom(from[number % from.length]!)
+    while (i < count) {
+      for (const end = Math.min(count, i + burst); i < end; i++) {
+        const length = mutate(pick(), pick(), into, random)
+        // A question of its own, and one of many machines: mutants alone would all be a few.
+        if (length >= 34) {
+          into.writeUInt32BE(i + 1, 4)
+          into.writeUInt16BE(Math.floor(random() * 65_536), 32)
+        }
+        const packet = Buffer.from(into.subarray(0, length))
+        if (length >= 8) ledger.ask(packet.readUInt32BE(4), packet)
+        else ledger.sent++
+        send(packet)
       }
-      const packet = Buffer.from(into.subarray(0, length))
-      if (length >= 8) ledger.ask(packet.readUInt32BE(4), packet)
-      else ledger.sent++
-      send(packet)
+      const xid = 0xf0000000 + i
+      good.writeUInt32BE(xid, 4)
+      await promised((done) => {
+        onReply.set(xid, done)
+        send(good)
+      })
+      onReply.delete(xid)
     }
-    const xid = 0xf0000000 + i
-    good.writeUInt32BE(xid, 4)
-    await promised((done) => {
-      onReply = (answered) => answered === xid && done()
-      send(good)
-    })
   }
+  await Promise.all(Array.from({ length: lanes }, lane))
   socket.close()
 }
 
 /** Sockets that questions are asked from. One that was answered with data rests until the server has given up on it. */
-const rest = { unanswered: 1000, begun: 45_000 }
+const rest = { unanswered: 1000, begun: 8000 }
 
 async function throwTftp({ seed, server, from }: ThrowPlan, count: number, ledger: Ledger): Promise<void> {
   const random = randomFrom(seed + 2)
@@ -153,42 +131,45 @@ async function throwTftp({ seed, server, from }: ThrowPlan, count: number, ledge
       if (reply[1] !== 5) begun.add(key)
     })
   }
-  const release = (key: number) =>
+  const release = (key: number, pause: number) =>
     setTimeout(() => {
       if (!begun.delete(key)) free.push(key)
       else setTimeout(() => free.push(key), rest.begun)
-    }, rest.unanswered)
+    }, pause)
   const probe = await openUdp(0, from[0]!)
   let onReply = () => {}
   probe.on('message', () => onReply())
   const into = Buffer.alloc(8192)
   const pick = () => corpus.tftp[Math.floor(random() * corpus.tftp.length)]!
   for (let i = 0; i < count; ) {
+    const asked: number[] = []
     for (const end = Math.min(count, i + burst); i < end && free.length > 0; i++) {
       const packet = Buffer.from(into.subarray(0, mutate(pick(), pick(), into, random)))
       const key = free.shift()!
       ledger.ask(key, packet)
       sockets[key]!.send(packet, 69, server, () => {})
-      release(key)
+      asked.push(key)
     }
     if (free.length === 0) await new Promise((resolve) => setTimeout(resolve, 50))
-    await promised((done) => {
+    const read = await promised((done) => {
       onReply = done
       probe.send(unknownFile, 69, server, () => {})
     })
+    // An answer that is late must not be taken for one to the next question from there.
+    for (const key of asked) release(key, read ? rest.unanswered : rest.begun)
   }
   // What is sent again to the silent counts too.
   await new Promise((resolve) => setTimeout(resolve, rest.begun))
   for (const socket of [...sockets, probe]) socket.close()
 }
 
-/** Resolves when `done` is called, or after a quarter of a second: the question or its answer was lost. */
-function promised(ask: (done: () => void) => void): Promise<void> {
+/** True when `done` was called, false after a quarter of a second: the question or its answer was lost. */
+function promised(ask: (done: () => void) => void): Promise<boolean> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, 250)
+    const timer = setTimeout(() => resolve(false), 250)
     ask(() => {
       clearTimeout(timer)
-      resolve()
+      resolve(true)
     })
   })
 }
@@ -237,7 +218,8 @@ async function throwHttp(
 }
 
 if (import.meta.main) {
-  const report = await throwAll(JSON.parse(process.argv[2]!) as ThrowPlan)
-  process.send?.(report)
+  const plan = JSON.parse(process.argv[2]!) as ThrowPlan
+  const report = await throwAll(plan, (progress) => process.send?.({ progress }))
+  process.send?.({ report })
   process.disconnect()
 }

@@ -14,7 +14,7 @@ import {
   removeNodesNamespace,
   withRoomForNodes,
 } from '../storm/network.ts'
-import type { ThrowPlan, ThrowReport } from './throw.ts'
+import type { ThrowPlan, ThrowProgress, ThrowReport } from './throw.ts'
 
 export interface WireFindings extends ThrowReport {
   readonly seconds: number
@@ -23,6 +23,12 @@ export interface WireFindings extends ThrowReport {
   readonly datagrams: { readonly read: number; readonly dropped: number }
   /** Resident set of the server that answers nodes, in bytes: after a quarter of the time, at its most, and at the end. */
   readonly memory: { readonly early: number; readonly most: number; readonly end: number }
+}
+
+/** How far it is; `rss` in bytes. */
+export interface WireView {
+  readonly rss: number
+  readonly sent: ThrowProgress
 }
 
 const thrower = fileURLToPath(new URL('./throw.ts', import.meta.url))
@@ -34,7 +40,7 @@ export function fuzzWire(
   place: Place,
   count: number,
   seed: number,
-  onView: (rss: number) => void,
+  onView: (view: WireView) => void,
 ): Promise<WireFindings> {
   return withRoomForNodes(async () => {
     await createNodesNamespace(place)
@@ -48,22 +54,24 @@ export function fuzzWire(
   })
 }
 
-async function throwAt(place: Place, plan: ThrowPlan, onView: (rss: number) => void): Promise<WireFindings> {
+async function throwAt(place: Place, plan: ThrowPlan, onView: (view: WireView) => void): Promise<WireFindings> {
   const boot = runningAs(place, 'boot')
   if (!boot) throw new BootloomError('LAB_NOT_UP', `no server answers nodes in the lab ${place.name}`)
   const samples: number[] = []
+  let sent: ThrowProgress = { dhcp: 0, tftp: 0, http: 0 }
   const timer = setInterval(() => {
     const rss = residentSet(boot.pid)
     samples.push(rss)
-    onView(rss)
+    onView({ rss, sent })
   }, 1000)
   const before = udpOf(boot.pid)
   const [file, ...words] = insideNodes(place, [process.execPath, thrower, JSON.stringify(plan)])
   const began = performance.now()
   const child = spawn(file, words, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   let report: ThrowReport | undefined
-  child.on('message', (message) => {
-    report = message as ThrowReport
+  child.on('message', (message: { progress?: ThrowProgress; report?: ThrowReport }) => {
+    sent = message.progress ?? sent
+    report = message.report ?? report
   })
   try {
     await once(child, 'exit')

@@ -33,8 +33,8 @@ export function stormTable(result: StormResult): string {
       result.differing.length === 0 ? 'all alike' : `DIFFERENT: ${result.differing.join(', ')}`
     }`,
     ...Object.entries(usage).map(
-      ([who, { cpuSeconds, peakRss, processes }]) =>
-        `${who.padEnd(8)} ${cpuSeconds.toFixed(1)} s of CPU, at most ${prettyBytes(peakRss)} in ${processes} processes`,
+      ([who, { cpuSeconds, peakRss, peakPss, processes }]) =>
+        `${who.padEnd(8)} ${cpuSeconds.toFixed(1)} s of CPU, at most ${prettyBytes(peakRss)} in ${processes} processes (${prettyBytes(peakPss)} with shared pages once)`,
     ),
     ...result.failures.map(({ stage, reason, count }) => `FAILED ${count} × at ${stage}: ${reason}`),
     ...result.troubles.map(({ stage, reason, count }) => `tried again ${count} × at ${stage}: ${reason}`),

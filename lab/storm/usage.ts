@@ -6,6 +6,8 @@ export interface Usage {
   readonly cpuSeconds: number
   /** Sum of each process's highest resident set since the start of the measure, in bytes. */
   readonly peakRss: number
+  /** As `peakRss`, where a page that several processes share counts as a part for each (proc(5), Pss); of samples. */
+  readonly peakPss: number
 }
 
 /** Clock ticks a second: fixed for user space on Linux (proc(5)). */
@@ -16,6 +18,7 @@ interface Seen {
   readonly cpuAtStart: number
   cpu: number
   peak: number
+  peakPss: number
 }
 
 /** Watches processes and all that they start, told apart by the name of their command. */
@@ -39,6 +42,7 @@ export class UsageWatch {
       processes: counted.length,
       cpuSeconds: counted.reduce((sum, { cpu, cpuAtStart }) => sum + cpu - cpuAtStart, 0),
       peakRss: counted.reduce((sum, { peak }) => sum + peak, 0),
+      peakPss: counted.reduce((sum, { peakPss }) => sum + peakPss, 0),
     }
   }
 
@@ -54,14 +58,18 @@ export class UsageWatch {
         const peak = Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024
         const name = /^Name:\s+(.*)/.exec(status)?.[1] ?? ''
         const seen = this.#seen.get(pid)
-        if (seen) Object.assign(seen, { cpu, peak })
-        else this.#seen.set(pid, { name, cpuAtStart: cpu, cpu, peak })
+        const peakPss = Math.max(seen?.peakPss ?? 0, pssOf(pid))
+        if (seen) Object.assign(seen, { cpu, peak, peakPss })
+        else this.#seen.set(pid, { name, cpuAtStart: cpu, cpu, peak, peakPss })
       } catch {
         // It has ended; what it took until the last look stands.
       }
     }
   }
 }
+
+const pssOf = (pid: number): number =>
+  Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0) * 1024
 
 function cpuOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -78,7 +86,8 @@ function forgetPeak(pid: number): void {
   }
 }
 
-function treesOf(roots: readonly number[]): number[] {
+/** The ids of these processes and of all that they have started. */
+export function treesOf(roots: readonly number[]): number[] {
   const found = [...roots]
   for (let at = 0; at < found.length; at++) {
     try {

@@ -1,5 +1,6 @@
 import { request } from 'node:http'
 import { createConnection } from 'node:net'
+import { type Answer, answerOf } from './answer.ts'
 import type { Probe } from './schema.ts'
 
 /** What came of one request to the application. */
@@ -7,9 +8,13 @@ export interface Outcome {
   readonly ok: boolean
   /** For people: what was answered, or what went wrong. */
   readonly detail: string
+  /** What was answered, to compare runs by; absent where nothing was. */
+  readonly answer?: Answer
 }
 
 export type NetworkProbe = Exclude<Probe, { command: unknown }>
+/** A program that is run beside the application. */
+export type CommandProbe = Extract<Probe, { command: unknown }>
 
 /** More of an answer than this is neither read nor searched. */
 const maximumAnswer = 1024 * 1024
@@ -22,13 +27,9 @@ export function exchange(step: NetworkProbe, host: string, timeout: number): Pro
 }
 
 /** What a command's end says of the expectation. Shared by the watched run and whoever else runs commands. */
-export function checkCommand(
-  step: Extract<Probe, { command: unknown }>,
-  exit: number | undefined,
-  output: string,
-): Outcome {
+export function checkCommand(step: CommandProbe, exit: number | undefined, output: string): Outcome {
   if (exit !== step.expect.exit) return { ok: false, detail: `exit status ${exit ?? 'none'}: ${shown(output)}` }
-  return contains(step.expect.contains, output, `exit status ${exit}`)
+  return { ...contains(step.expect.contains, output, `exit status ${exit}`), answer: answerOf(`exit ${exit}`, output) }
 }
 
 function askHttp(step: Extract<NetworkProbe, { http: unknown }>, host: string, timeout: number): Promise<Outcome> {
@@ -45,10 +46,15 @@ function askHttp(step: Extract<NetworkProbe, { http: unknown }>, host: string, t
       })
       response.on('error', fail)
       response.on('end', () => {
-        const body = Buffer.concat(chunks).toString('utf8')
+        const bytes = Buffer.concat(chunks)
+        const body = bytes.toString('utf8')
         const said = `HTTP ${response.statusCode}, ${size} bytes`
         if (response.statusCode !== step.expect.status) resolve({ ok: false, detail: `${said}: ${shown(body)}` })
-        else resolve(contains(step.expect.contains, body, said))
+        else {
+          const { 'content-type': type, location } = response.headers
+          const status = [response.statusCode, type, location].filter(Boolean).join(' ')
+          resolve({ ...contains(step.expect.contains, body, said), answer: answerOf(status, bytes) })
+        }
       })
     })
     asked.on('error', fail)
@@ -63,7 +69,8 @@ function askTcp(step: Extract<NetworkProbe, { tcp: unknown }>, host: string, tim
     const settle = (outcome: Outcome) => {
       clearTimeout(timer)
       connection.destroy()
-      resolve(outcome)
+      // How much of an answer has arrived by now is up to the network, but for its first line.
+      resolve({ ...outcome, answer: answerOf('tcp', answer.slice(0, answer.search(/\r?\n|$/))) })
     }
     const timer = setTimeout(() => settle(late(step.expect, answer, timeout)), timeout)
     connection.on('connect', () => {

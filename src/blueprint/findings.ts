@@ -27,7 +27,11 @@ export function findings(issues: readonly z.core.$ZodIssue[], value: unknown, ba
 const choices: readonly { at: RegExp; what: string; keys: readonly string[] }[] = [
   { at: /^stack\[\d+\]$/, what: 'a source', keys: ['deb', 'tree'] },
   { at: /^probe$/, what: 'a probe', keys: ['http', 'tcp', 'command'] },
-  { at: /^workload\[\d+\]$/, what: 'a workload step', keys: ['http', 'tcp', 'command', 'reload', 'wait'] },
+  {
+    at: /^workload\[\d+\]$/,
+    what: 'a workload step',
+    keys: ['http', 'tcp', 'command', 'sql', 'scripts', 'reload', 'rotate', 'restart', 'wait'],
+  },
 ]
 
 /** The findings of the one alternative that was meant, known by its key. */

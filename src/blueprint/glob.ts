@@ -6,16 +6,21 @@ export interface Glob {
   readonly text: string
   /** The one path that it can match, when it has no wildcards. */
   readonly literal: string | undefined
+  /** What every path that it matches begins with. */
+  readonly prefix: string
   matches(path: string): boolean
 }
 
 export function parseGlob(text: string): Glob {
   const wild = text.search(/[*?[{]/)
-  if (wild < 0) return { text, literal: text, matches: (path) => path === text }
+  if (wild < 0) return { text, literal: text, prefix: text, matches: (path) => path === text }
   const prefix = text.slice(0, wild).replace(/\/$/, '')
   const pattern = toPattern(text)
-  return { text, literal: undefined, matches: (path) => path.startsWith(prefix) && pattern.test(path) }
+  return { text, literal: undefined, prefix, matches: (path) => path.startsWith(prefix) && pattern.test(path) }
 }
+
+/** The glob that matches a text itself, whatever stands in it. */
+export const literally = (text: string): string => text.replace(/[*?[{}]/g, '[$&]')
 
 function toPattern(glob: string): RegExp {
   let source = ''

@@ -1,4 +1,5 @@
 import type { Component, Entry } from '../repository/component.ts'
+import type { Glob } from './glob.ts'
 import { World } from './world.ts'
 
 /** The one entry that stands at a path, and which component (by its place in the stack) it comes from. */
@@ -11,6 +12,8 @@ export interface Standing {
 export interface Layers {
   /** Under the path that an entry really has: symlinked directories resolved. */
   readonly at: ReadonlyMap<string, Standing>
+  /** The paths of `at`, sorted. */
+  readonly paths: readonly string[]
   readonly world: World
 }
 
@@ -43,5 +46,20 @@ function lay(components: readonly Component[]): Layers {
   const reallyLinks = [...at.values()].flatMap(({ entry }) =>
     entry.type === 'symlink' ? [[entry.path, entry.target ?? ''] as const] : [],
   )
-  return { at, world: new World(at.keys(), new Map(reallyLinks)) }
+  return { at, paths: [...at.keys()].sort(), world: new World(at.keys(), new Map(reallyLinks)) }
+}
+
+/** The paths of a stack that match a glob, sorted. */
+export function matching({ prefix, matches, literal }: Glob, { at, paths }: Layers): string[] {
+  if (literal !== undefined) return at.has(literal) ? [literal] : []
+  let low = 0
+  let high = paths.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (paths[middle]! < prefix) low = middle + 1
+    else high = middle
+  }
+  const found: string[] = []
+  for (; low < paths.length && paths[low]!.startsWith(prefix); low++) if (matches(paths[low]!)) found.push(paths[low]!)
+  return found
 }

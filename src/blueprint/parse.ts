@@ -95,6 +95,9 @@ function withAbsolutePaths(blueprint: Blueprint, directory: string): Blueprint {
     stack: blueprint.stack.map((source) =>
       'tree' in source ? { tree: { ...source.tree, path: resolve(directory, source.tree.path) } } : source,
     ),
+    workload: blueprint.workload.map((step) =>
+      'scripts' in step ? { ...step, scripts: resolve(directory, step.scripts) } : step,
+    ),
     files: blueprint.files.map((added) =>
       added.from === undefined ? added : { ...added, from: resolve(directory, added.from) },
     ),

@@ -3,8 +3,19 @@ import type { Digest } from '../store/digest.ts'
 
 /** Why a file is in the bundle. `by` names the run, the rule, the file or the blueprint line that asked for it. */
 export interface Reason {
-  readonly kind: 'observed' | 'closure' | 'rule' | 'keep' | 'tree' | 'file'
+  readonly kind: 'observed' | 'closure' | 'rule' | 'keep' | 'tree' | 'file' | 'widened'
   readonly by: string
+  /** The path that this one follows from: what needs it, or what the rule met. It may be one that the stack lacks. */
+  readonly from?: string
+}
+
+/** A path that a bundle was found to lack, and so is kept from then on. */
+export interface Widened {
+  readonly path: string
+  /** What found it: `replay`, or the node that missed it. */
+  readonly by: string
+  /** Milliseconds since 1970. */
+  readonly at: number
 }
 
 export interface SelectedFile extends Entry {

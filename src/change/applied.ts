@@ -48,9 +48,13 @@ export async function applyBlueprint(
       before &&
       !isForeign(before) &&
       !isForeign(blueprint) &&
-      same(before, blueprint, ['start', 'probe', 'workload', 'files', 'writable'])
-        ? { profileDigest: current.profileDigest }
+      same(before, blueprint, ['start', 'service', 'services', 'probe', 'workload', 'files', 'writable'])
+        ? {
+            profileDigest: current.profileDigest,
+            ...(current.observationDigest ? { observationDigest: current.observationDigest } : {}),
+          }
         : {}),
+      ...(current?.widened ? { widened: current.widened } : {}),
       ...(current?.selectionDigest ? { selectionDigest: current.selectionDigest } : {}),
     }
   })

@@ -6,7 +6,7 @@ import type { BlueprintRecord } from '../state/blueprints.ts'
 import { putBundle } from '../state/bundles.ts'
 import { publish } from './publish.ts'
 import type { ComposeReport } from './report.ts'
-import type { Work } from './weave.ts'
+import type { Work } from './work.ts'
 
 /** Fetches what a foreign blueprint names, makes a bundle of it and publishes that: nothing is observed or woven. */
 export async function composeForeign(

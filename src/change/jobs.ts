@@ -1,17 +1,18 @@
 import { isForeign } from '../blueprint/parse.ts'
-import type { Level } from '../compose/bundle-format.ts'
 import type { OnProgress } from '../config/progress.ts'
 import { appliedBlueprint } from './applied.ts'
 import type { Context } from './context.ts'
 import { composeForeign } from './foreign.ts'
+import { type ObserveOptions, observeBlueprint } from './observe.ts'
 import type { ComposeReport, ObserveReport, UpdateReport } from './report.ts'
-import { composeBlueprint, observeBlueprint, refreshBlueprint, updateBlueprintStack } from './weave.ts'
+import { updateBlueprintStack } from './update.ts'
+import { composeBlueprint, refreshBlueprint, type WeaveOptions } from './weave.ts'
 
 /** Work for the workshop, by the blueprint it is on. */
 export type Job =
   | { readonly kind: 'update'; readonly blueprint: string }
-  | { readonly kind: 'observe'; readonly blueprint: string }
-  | { readonly kind: 'compose'; readonly blueprint: string; readonly level?: Level; readonly full?: boolean }
+  | ({ readonly kind: 'observe'; readonly blueprint: string } & ObserveOptions)
+  | ({ readonly kind: 'compose'; readonly blueprint: string } & Omit<WeaveOptions, 'reason'>)
   | { readonly kind: 'refresh'; readonly blueprint: string }
 
 export type JobKind = Job['kind']
@@ -37,11 +38,11 @@ export async function perform(
     case 'update':
       return updateBlueprintStack(job.blueprint, work)
     case 'observe':
-      return observeBlueprint(job.blueprint, work)
+      return observeBlueprint(job.blueprint, job, work)
     case 'compose': {
       const { blueprint, record } = await appliedBlueprint(context, job.blueprint)
       if (isForeign(blueprint)) return composeForeign({ blueprint, record }, work)
-      return composeBlueprint(job.blueprint, { level: job.level, full: job.full, reason: 'composed' }, work)
+      return composeBlueprint(job.blueprint, { ...job, reason: 'composed' }, work)
     }
     case 'refresh':
       return refreshBlueprint(job.blueprint, work)

@@ -1,7 +1,8 @@
 import type { Level } from '../compose/bundle-format.ts'
-import { staleNodes } from '../fleet/stale.ts'
+import { BootloomError } from '../config/errors.ts'
+import { sameContent, staleNodes } from '../fleet/stale.ts'
 import { getBlueprint } from '../state/blueprints.ts'
-import { moveChannel } from '../state/channels.ts'
+import { type ChannelName, getChannels, getHold, moveChannel } from '../state/channels.ts'
 import { addEvent } from '../state/events.ts'
 import type { Digest } from '../store/digest.ts'
 import type { Context } from './context.ts'
@@ -18,7 +19,8 @@ interface Publication {
 
 /**
  * Moves both channels to the bundle: there is nothing between candidate and stable that could object. A bundle woven
- * from a selection (or fetched for a blueprint) that is no longer the newest came too late and is not published.
+ * from a selection (or fetched for a blueprint) that is no longer the newest came too late and is not published, nor is
+ * one that nodes did not come up with, or that somebody rolled back: whatever the level it is woven at this time.
  */
 export async function publish(
   context: Context,
@@ -29,10 +31,36 @@ export async function publish(
   const { redis } = context.state
   const record = await getBlueprint(redis, blueprint)
   if ('selection' in of ? record?.selectionDigest !== of.selection : record?.digest !== of.applied) return
-  await moveChannel(redis, { blueprint, channel: 'candidate', digest: bundle, reason })
-  const moved = await moveChannel(redis, { blueprint, channel: 'stable', digest: bundle, reason })
+  await moveUnlessHeld(context, publication, 'candidate')
+  const moved = await moveUnlessHeld(context, publication, 'stable')
   if (!moved) return
   const stale = await staleNodes(redis, context.store, blueprint, bundle)
   await addEvent(redis, { event: 'bundle-published', ...publication, stale })
   context.log.info({ event: 'bundle-published', ...publication, stale })
+}
+
+/** True when the channel moved; false when it stood there already, or is kept from this bundle. */
+async function moveUnlessHeld(context: Context, publication: Publication, channel: ChannelName): Promise<boolean> {
+  const { blueprint, bundle, reason } = publication
+  const { redis } = context.state
+  const [hold, channels] = await Promise.all([getHold(redis, blueprint), getChannels(redis, blueprint)])
+  const last = channels[channel]?.history[0]
+  const held = hold && (await sameContent(context.store, hold.bundle, bundle))
+  const undone = last?.rollback && last.from && (await sameContent(context.store, last.from as Digest, bundle))
+  if (held || undone) {
+    const event = { event: 'bundle-withheld', blueprint, channel, bundle, reason: held ? 'held' : 'rolled back' }
+    await addEvent(redis, event)
+    context.log.warn(event)
+    return false
+  }
+  try {
+    const automatic = { held: hold?.bundle ?? null }
+    return await moveChannel(redis, { blueprint, channel, digest: bundle, reason, automatic })
+  } catch (error) {
+    // Another bundle was put on hold in between: looked at anew.
+    if (error instanceof BootloomError && error.code === 'CHANNEL_HELD') {
+      return moveUnlessHeld(context, publication, channel)
+    }
+    throw error
+  }
 }

@@ -1,4 +1,5 @@
 import type { SegmentSummary } from '../compose/bundle-format.ts'
+import type { Verdict } from '../state/replays.ts'
 import type { Digest } from '../store/digest.ts'
 
 /** What `compose` tells of a bundle. Bytes and seconds. */
@@ -13,6 +14,12 @@ export interface ComposeReport {
   readonly reused: number
   readonly woven: readonly string[]
   readonly seconds: number
+  /** How it was replayed before it was published; absent when it was not. */
+  readonly replay?: {
+    readonly verdict: Verdict
+    /** More than one when it was widened on the way. */
+    readonly rounds: readonly { readonly bundle: Digest; readonly verdict: Verdict }[]
+  }
 }
 
 /** What `observe` tells of a run. */
@@ -20,7 +27,11 @@ export interface ObserveReport {
   readonly blueprint: string
   readonly profile: Digest
   readonly stack: Digest
+  readonly methods: readonly string[]
+  /** Touched by this run and those before it. */
   readonly paths: number
+  /** What this run added to those before it; null when there was none. */
+  readonly added: readonly string[] | null
   readonly seconds: number
 }
 

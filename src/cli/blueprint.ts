@@ -3,7 +3,9 @@ import type { LeftOut, ListedFile } from '../change/report.ts'
 import { withApi } from './api.ts'
 import { applyFile, blueprintPath } from './apply.ts'
 import { addCommand, addNoun } from './command.ts'
+import { addMisses } from './misses.ts'
 import { bytesText, printResult, remark, table } from './output.ts'
+import { addWhy } from './why.ts'
 
 interface BlueprintRow {
   readonly name: string
@@ -55,6 +57,9 @@ export function addBlueprint(program: Command): void {
       const record = await withApi(command, (api) => api.get<Record<string, unknown>>(blueprintPath(name)))
       await printResult(command, record, (value) => stringify(value).trimEnd())
     })
+
+  addWhy(blueprint)
+  addMisses(blueprint)
 }
 
 function blueprintCells(row: BlueprintRow): (string | number)[] {

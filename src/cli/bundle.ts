@@ -1,12 +1,14 @@
 import type { Command } from 'commander'
 import type { BundleConfig, BundleSummary, ForeignConfig } from '../compose/bundle-format.ts'
+import type { Verdict } from '../state/replays.ts'
 import { shortDigest } from '../store/digest.ts'
 import { withApi } from './api.ts'
 import { addCommand, addNoun } from './command.ts'
 import { bytesText, printResult, remark, table, timeText } from './output.ts'
+import { verdictText } from './verdict.ts'
 
 /** A bundle as the API shows it: what lists show of it, and its config. */
-type BundleDetails = BundleSummary & { readonly config?: BundleConfig | ForeignConfig }
+type BundleDetails = BundleSummary & { readonly config?: BundleConfig | ForeignConfig; readonly replay?: Verdict }
 
 export function addBundle(program: Command): void {
   const bundle = addNoun(program, 'bundle', 'What nodes boot: a kernel and segments, named by their digest.')
@@ -44,7 +46,7 @@ export function addBundle(program: Command): void {
   })
 }
 
-async function render({ config, ...summary }: BundleDetails): Promise<string> {
+async function render({ config, replay, ...summary }: BundleDetails): Promise<string> {
   const size = await bytesText()
   if (config?.level === 'foreign') return renderForeign(summary, config)
   const segments = config?.segments ?? []
@@ -55,6 +57,7 @@ async function render({ config, ...summary }: BundleDetails): Promise<string> {
     `initramfs   ${size(summary.initramfsBytes)}, ${summary.files} files, ${size(summary.rawBytes)} unpacked`,
     `full stack  ${size(summary.fullStackBytes)}`,
     ...(config ? [`cmdline     ${config.cmdline}`] : []),
+    `replay      ${replay ? verdictText(replay) : 'never replayed'}`,
   ]
   if (segments.length === 0) return facts.join('\n')
   const rows = segments.map((one) => [one.name, one.version, one.kind, one.files, size(one.raw), size(one.size)])

@@ -5,6 +5,7 @@ import { withApi } from './api.ts'
 import { blueprintPath, ensureApplied } from './apply.ts'
 import { addCommand } from './command.ts'
 import { bytesText, durationText, printResult, table } from './output.ts'
+import { verdictText } from './verdict.ts'
 
 export function addCompose(program: Command): void {
   addCommand(program, {
@@ -14,7 +15,14 @@ export function addCompose(program: Command): void {
   })
     .addOption(new Option('--level <level>', 'how hard to compress').choices(['fast', 'thorough']))
     .option('--full', 'weave the full stack instead of what was observed, to compare with')
-    .action(async (nameOrFile: string, options: { level?: string; full?: true }, command: Command) => {
+    .option('--no-replay', 'publish it without running the application from it first')
+    .option('--widen', 'add the files that a replay finds lacking, and go round until it holds')
+    .addOption(
+      new Option('--rounds <rounds>', 'how often to go round with --widen, at most').default(5).argParser(Number),
+    )
+    .action(async (nameOrFile: string, given: ComposeFlags, command: Command) => {
+      const { level, full, replay, widen, rounds } = given
+      const options = { level, full, replay, ...(widen ? { rounds } : {}) }
       const composed = await withApi(command, async (api) => {
         const name = await ensureApplied(command, api, nameOrFile)
         return api.job<ComposeReport>(`${blueprintPath(name)}/compose`, options)
@@ -23,9 +31,17 @@ export function addCompose(program: Command): void {
     })
 }
 
+interface ComposeFlags {
+  readonly level?: string
+  readonly full?: true
+  readonly replay: boolean
+  readonly widen?: true
+  readonly rounds: number
+}
+
 async function render(composed: ComposeReport): Promise<string> {
   if (composed.level === 'foreign') return renderForeign(composed)
-  const { digest, rows, totals, fullStack, reused, woven, seconds } = composed
+  const { digest, rows, totals, fullStack, reused, woven, seconds, replay } = composed
   const size = await bytesText()
   const cells = rows.map((row) => [
     row.name,
@@ -44,8 +60,19 @@ async function render(composed: ComposeReport): Promise<string> {
     `full stack   ${fullStack.files} files, ${size(fullStack.bytes)}${share}`,
     `initramfs    ${size(totals.size)}, kernel ${size(totals.kernel)}, together ${size(totals.size + totals.kernel)}`,
     `segments     ${reused} reused, ${woven.length} woven in ${durationText(seconds * 1000)}`,
+    ...replayLines(replay),
     `bundle       ${shortDigest(digest)}`,
   ].join('\n')
+}
+
+/** What was added on the way stands in the rounds before the last. */
+function replayLines(replay: ComposeReport['replay']): string[] {
+  if (!replay) return []
+  const rounds = replay.rounds.length < 2 ? [] : replay.rounds
+  return [
+    ...rounds.map(({ verdict }, index) => `round ${index + 1}      ${verdictText(verdict)}`),
+    `replay       ${verdictText(replay.verdict)}`,
+  ]
 }
 
 /** Nothing was woven: what was fetched. */

@@ -13,6 +13,7 @@ import { addLease } from './lease.ts'
 import { addNode } from './node.ts'
 import { addObserve } from './observe.ts'
 import { addRepo } from './repo.ts'
+import { addRule } from './rule.ts'
 import { addServe } from './serve.ts'
 
 /** The whole command line. The nouns load what they do only when they are asked to, so that --help is quick. */
@@ -34,6 +35,7 @@ export function buildProgram(): Command {
     addCompose,
     addBundle,
     addRepo,
+    addRule,
     addEvents,
   ]
   for (const add of [...nouns, addLab, addDoctor, addConfig]) add(program)

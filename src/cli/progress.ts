@@ -24,6 +24,11 @@ function liveLine(): ProgressView {
   const clear = () => process.stderr.write('\r\u001b[K')
   return {
     show(event) {
+      if (event.step === 'touched') {
+        clear()
+        process.stderr.write(`${event.detail}\n`)
+        return
+      }
       const now = Date.now()
       if (event.step === step && event.fraction !== 1 && now - shownAt < intervalMs) return
       if (step !== '' && event.step !== step) process.stderr.write(`\r\u001b[K${colors.green('✓')} ${step}\n`)
@@ -55,7 +60,8 @@ function plainLines(): ProgressView {
   let step = ''
   return {
     show(event) {
-      if (event.step === step) return
+      if (event.step === 'touched') process.stderr.write(`${event.detail}\n`)
+      if (event.step === step || event.step === 'touched') return
       step = event.step
       process.stderr.write(`${event.step}${event.detail === undefined ? '' : `: ${event.detail}`}\n`)
     },

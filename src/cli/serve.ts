@@ -27,7 +27,7 @@ export function addServe(program: Command): void {
       const { settings } = settingsOf(command, { ...(name === undefined ? {} : { interface: name }), serving })
       const log = createLogger(settings.log)
       const asked = endAsked()
-      const { startServer } = await import('../serve.ts')
+      const { startServer } = await import('../roles.ts')
       const server = await startServer(settings, role, log)
       await asked
       await server.close()

@@ -17,7 +17,23 @@ const bootDirectory = fileURLToPath(new URL('../../boot/', import.meta.url))
  * applets without them is up to how it was built.
  */
 const applets = [
-  ...['awk', 'cat', 'chmod', 'chown', 'cp', 'cut', 'env', 'find', 'grep', 'halt', 'head', 'hostname', 'insmod', 'ip'],
+  ...[
+    'awk',
+    'cat',
+    'chmod',
+    'chown',
+    'chroot',
+    'cp',
+    'cut',
+    'env',
+    'find',
+    'grep',
+    'halt',
+    'head',
+    'hostname',
+    'insmod',
+    'ip',
+  ],
   ...['kill', 'ln', 'mkdir', 'mkfifo', 'mount', 'mv', 'nc', 'poweroff', 'printf', 'reboot', 'rm', 'setsid', 'sh'],
   ...['sleep', 'start-stop-daemon', 'sync', 'tail', 'timeout', 'tr', 'udhcpc', 'usleep', 'wc', 'wget'],
 ] as const
@@ -53,7 +69,8 @@ function bootScripts(store: Store): Promise<Entry[]> {
 }
 
 async function readBootScripts(store: Store): Promise<Entry[]> {
-  const names = (await readdir(bootDirectory)).sort()
+  const found = await readdir(bootDirectory, { withFileTypes: true })
+  const names = found.flatMap((entry) => (entry.isFile() ? [entry.name] : [])).sort()
   return Promise.all(
     names.map(async (name) => {
       const content = await readFile(`${bootDirectory}/${name}`)

@@ -9,6 +9,8 @@ interface BootArguments {
   readonly boot: string
   /** The bundle that must have arrived. */
   readonly bundle: Digest
+  /** Seconds that the node has to report ready; then it boots anew by itself. */
+  readonly deadline: number
 }
 
 /**
@@ -22,12 +24,13 @@ export function bundleCommandLine(more: string): string {
 }
 
 /** What is appended to a bundle's command line for one boot of one node. VALUE_UNFIT when a value is no single word. */
-export function bootArguments({ server, mac, boot, bundle }: BootArguments): string {
+export function bootArguments({ server, mac, boot, bundle, deadline }: BootArguments): string {
   return [
     ['server', server],
     ['mac', mac],
     ['boot', boot],
     ['bundle', bundle],
+    ['deadline', String(deadline)],
   ]
     .map(([name, value]) => `bootloom.${name}=${singleWord(name!, value!)}`)
     .join(' ')

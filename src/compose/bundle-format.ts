@@ -46,6 +46,8 @@ export interface BundleConfig {
   readonly segments: readonly SegmentSummary[]
   /** What a golden image would have shipped: paths, and bytes before compression. */
   readonly fullStack: { readonly files: number; readonly bytes: number }
+  /** What a running node may miss (compose/absent.ts), and what is done then; not there when nothing is left out. */
+  readonly misses?: { readonly onMiss: 'deny' | 'fetch'; readonly absent: Digest }
 }
 
 export interface SegmentSummary {

@@ -1,6 +1,7 @@
 import { fullStackSize } from '../blueprint/left-out.ts'
 import type { Blueprint } from '../blueprint/schema.ts'
 import type { Selection } from '../blueprint/selection.ts'
+import { servicesOf } from '../blueprint/services.ts'
 import { BootloomError } from '../config/errors.ts'
 import type { Logger } from '../config/log.ts'
 import type { OnProgress } from '../config/progress.ts'
@@ -12,11 +13,13 @@ import { type BundleSummary, putBundle } from '../state/bundles.ts'
 import type { State } from '../state/redis.ts'
 import { canonicalJson, type Digest, digestOf } from '../store/digest.ts'
 import type { Descriptor, Store } from '../store/store.ts'
+import { absentText, parseAbsent } from './absent.ts'
 import { describeApplication } from './application.ts'
 import { planApplication, planBase, planDrivers } from './base.ts'
 import { bundleCommandLine } from './boot-arguments.ts'
 import { type BundleConfig, type BundleManifest, type Level, mediaTypes } from './bundle-format.ts'
 import { initramfsParts } from './initramfs.ts'
+import { planMisses } from './misses.ts'
 import { planParts, type SegmentPlan } from './plan.ts'
 import { weaveSegments } from './segment.ts'
 
@@ -60,7 +63,11 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
   const started = performance.now()
   const kernel = await loadComponent(stack.kernel, store)
   const image = kernelImage(kernel)
-  const plans = await orderedPlans(request, kernel)
+  const components = await Promise.all(stack.components.map((ref) => loadComponent(ref, store)))
+  const kept = await orderedPlans(request, kernel)
+  const { onMiss } = blueprint
+  const tree = request.unlisted ? '' : absentText(components, kept, blueprint)
+  const plans = tree === '' ? kept : [...kept, await planMisses(onMiss, tree, parseAbsent(tree), store)]
   let done = 0
   const { segments, stored } = await weaveSegments(plans, request.zstdLevel, context, {
     signal,
@@ -83,7 +90,8 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
     fileCount: countFiles(plans),
     kernel: { release: kernel.name, version: kernel.version },
     segments: segments.map(({ summary }) => summary),
-    fullStack: fullStackSize(await Promise.all(stack.components.map((ref) => loadComponent(ref, store)))),
+    fullStack: fullStackSize(components),
+    ...(tree === '' ? {} : { misses: { onMiss, absent: await store.write(Buffer.from(tree)) } }),
   }
   const { manifest, digest } = await writeBundle(request, config, image, stored)
   const composed = { digest, manifest, config, reused: plans.length - woven.length, woven }
@@ -102,6 +110,8 @@ async function orderedPlans(request: ComposeRequest, kernel: Component): Promise
   const { stack, selection, modules, blueprint, context } = request
   const { store } = context
   const parts = await planParts(selection, store)
+  const components = await Promise.all(stack.components.map((ref) => loadComponent(ref, store)))
+  const services = await servicesOf(blueprint, components, store)
   const own = parts.flatMap(({ entries }) => entries).find(({ path }) => /^\/(init|\.bootloom)(\/|$)/.test(path))
   if (own) {
     throw new BootloomError('SELECTION_CONFLICT', `${own.path} is where Bootloom's own files stand`, {
@@ -117,7 +127,7 @@ async function orderedPlans(request: ComposeRequest, kernel: Component): Promise
     planDrivers(kernel, modules),
     ...packages,
     ...parts.filter(({ kind }) => kind === 'configuration'),
-    await planApplication(describeApplication(blueprint, await passwdOf(parts, store)), store),
+    await planApplication(describeApplication(blueprint, services, await passwdOf(parts, store)), store),
     ...parts.filter(({ kind }) => kind === 'tree'),
   ]
 }

@@ -1,4 +1,3 @@
-import { ExecaError, execa } from 'execa'
 import { BootloomError } from './errors.ts'
 
 interface RunOptions {
@@ -20,6 +19,8 @@ export const lastLines = (text: string, count = 12): string[] => text.trimEnd().
  * lines; a full disk becomes DISK_FULL whoever met it. The child ends with us and never reads our standard input.
  */
 export async function run(file: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+  // Loaded by who runs something: it is a tenth of the memory of a server that does not.
+  const { execa, ExecaError } = await import('execa')
   try {
     const child = execa(file, args, {
       ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),

@@ -55,6 +55,36 @@ export const catalogue = {
     meaning: 'A digest is not of the form sha256: and 64 hexadecimal digits.',
     hint: '`bootloom bundle list` prints the digests of bundles.',
   },
+  PIN_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'The blueprint has no pin on this package.',
+    hint: '`bootloom pin list` lists the pins.',
+  },
+  PIN_UNAVAILABLE: {
+    status: 409,
+    exit: 1,
+    meaning: 'A package is pinned to a version that neither the archive nor the store has.',
+    hint: 'Pin it to a version that is there, or `bootloom pin remove` it.',
+  },
+  SECURITY_DATA: {
+    status: 502,
+    exit: 1,
+    meaning: 'Security data cannot be read from where the settings say, or is not in the format expected there.',
+    hint: 'Check security.tracker and security.osv in the settings.',
+  },
+  CVE_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'The security data at hand does not know this CVE for the releases that blueprints draw on.',
+    hint: 'Check its name, and set security.tracker or security.osv in the settings.',
+  },
+  COMPONENT_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'Neither the store nor an archive has this version of the package.',
+    hint: '`bootloom repo list` lists the versions known; `bootloom impact NAME` takes the newest offered.',
+  },
   BLOB_MISSING: {
     status: 404,
     exit: 1,
@@ -115,6 +145,24 @@ export const catalogue = {
     meaning: 'The blueprint names an account that its stack, or the bundle, does not have in /etc/passwd.',
     hint: 'Name an account that one of the packages makes, or root; or add /etc/passwd under `files`.',
   },
+  SERVICE_UNKNOWN: {
+    status: 404,
+    exit: 2,
+    meaning: 'The stack has no systemd unit of the name given, or none that its packages bring.',
+    hint: 'Name one of the units below with `service:`, or say with `start:` how the application is started.',
+  },
+  SERVICE_AMBIGUOUS: {
+    status: 400,
+    exit: 2,
+    meaning: 'The packages bring several systemd units, and the blueprint does not say which one is meant.',
+    hint: 'Name one with `service:`, or several with `services:`.',
+  },
+  UNIT_INVALID: {
+    status: 400,
+    exit: 2,
+    meaning: 'A systemd unit of the stack cannot be read, or cannot be run on a node as it stands.',
+    hint: 'Mend the line named with a drop-in among the `files:` of the blueprint, or use `start:` instead.',
+  },
   OBSERVE_START_FAILED: {
     status: 422,
     exit: 1,
@@ -132,6 +180,13 @@ export const catalogue = {
     exit: 1,
     meaning: 'A step of the workload did not give what the blueprint expects of it.',
     hint: 'Correct the step or its expectation: a run that went wrong says little about what the application needs.',
+  },
+  REPLAY_FAILED: {
+    status: 422,
+    exit: 1,
+    meaning:
+      'Run from its new bundle alone, the application did not do what it does in its full stack; nothing was published.',
+    hint: 'Add the files named below with --widen, or `keep` them in the blueprint; --no-replay publishes all the same.',
   },
   RULE_INVALID: {
     status: 500,
@@ -222,6 +277,12 @@ export const catalogue = {
     exit: 1,
     meaning: 'The channel no longer points to the bundle that the request expected.',
     hint: 'Look at the channel again, then repeat the request if it still makes sense.',
+  },
+  CHANNEL_HELD: {
+    status: 409,
+    exit: 1,
+    meaning: 'A node had its tries with this bundle and did not come up, so that nothing moves a channel to it by itself.',
+    hint: 'See `bootloom node list`, then `bootloom rollback NAME`, or `bootloom channel release NAME` to try it again.',
   },
   CHANNEL_NO_PREVIOUS: {
     status: 409,
@@ -391,6 +452,24 @@ export const catalogue = {
     meaning: 'The busybox of a stack lacks the program that init runs on.',
     hint: 'Run `bootloom repo update` and compose again.',
   },
+  BLOB_NOT_LACKING: {
+    status: 404,
+    exit: 1,
+    meaning: 'A node asked for a file content that its own bundle does not lack, or may not fetch.',
+    hint: 'A node fetches what its stack has and its bundle lacks, where the blueprint says `onMiss: fetch`.',
+  },
+  MISS_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'A path was to be accepted that no running node of the blueprint missed.',
+    hint: '`bootloom blueprint misses NAME` lists what was missed; `keep` in the blueprint takes any path.',
+  },
+  NATIVE_MISSING: {
+    status: 500,
+    exit: 1,
+    meaning: 'A program that a bundle carries for the node was not compiled.',
+    hint: 'Run `npm run build:native`; it needs musl-gcc (Debian: musl-tools).',
+  },
   VALUE_UNFIT: {
     status: 422,
     exit: 1,
@@ -409,6 +488,24 @@ export const catalogue = {
     exit: 1,
     meaning: 'The blueprint was not composed yet, so nothing is selected.',
     hint: 'Run `bootloom compose NAME`.',
+  },
+  NOT_SELECTED: {
+    status: 404,
+    exit: 1,
+    meaning: 'The path is not in the bundle.',
+    hint: '`bootloom blueprint why-not NAME PATH` says what is known of it.',
+  },
+  IS_SELECTED: {
+    status: 409,
+    exit: 1,
+    meaning: 'The path is in the bundle.',
+    hint: '`bootloom blueprint why NAME PATH` says what led to it.',
+  },
+  NODE_WAITS: {
+    status: 503,
+    exit: 1,
+    meaning: 'As many nodes download as `http.admission` lets; this one is in the queue.',
+    hint: 'Ask again after the seconds that the header Retry-After names.',
   },
   INTERFACE_UNUSABLE: {
     status: 500,

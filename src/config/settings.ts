@@ -40,7 +40,7 @@ export const settingsSchema = z.strictObject({
         .default('auto')
         .describe(
           "`on` has radvd advertise a router of lifetime 0, nobody's router, which spares iPXE a wait of 13 to 16 s; " +
-            '`auto` does where radvd is installed and the interface speaks IPv6.',
+            '`auto` does where radvd is installed, the interface speaks IPv6, and no other router advertises itself on it.',
         ),
     })
     .prefault({}),
@@ -74,7 +74,7 @@ export const settingsSchema = z.strictObject({
       sessions: z
         .strictObject({
           perClient: z.int().min(1).max(10_000).default(32).describe('Transfers at once to one address.'),
-          total: z.int().min(1).max(100_000).default(1024).describe('Transfers at once in all.'),
+          total: z.int().min(1).max(100_000).default(1024).describe('Transfers at once in all, on each boot interface.'),
         })
         .prefault({}),
     })
@@ -97,7 +97,7 @@ export const settingsSchema = z.strictObject({
       connections: z
         .strictObject({
           perAddress: z.int().min(1).max(100_000).default(256).describe('Connections that one address may hold.'),
-          total: z.int().min(1).max(1_000_000).default(16_384).describe('Connections held in all.'),
+          total: z.int().min(1).max(1_000_000).default(16_384).describe('Connections held in all, on each boot interface.'),
         })
         .prefault({}),
       caches: z
@@ -134,6 +134,36 @@ export const settingsSchema = z.strictObject({
     ])
     .default({ action: 'reject' })
     .describe('What a MAC without an assignment gets.'),
+  fleet: z
+    .strictObject({
+      tries: z
+        .int()
+        .min(1)
+        .max(100)
+        .default(2)
+        .describe('Times that a node is given a bundle without reporting ready, before it gets another one.'),
+      deadline: z
+        .int()
+        .min(30)
+        .max(86_400)
+        .default(600)
+        .describe('Seconds that a node has from its start to report ready; then it boots anew.'),
+    })
+    .prefault({}),
+  security: z
+    .strictObject({
+      tracker: z
+        .string()
+        .min(1)
+        .optional()
+        .describe("The Debian security tracker's JSON: a file or a URL (security-tracker.debian.org/tracker/data/json)."),
+      osv: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('OSV records: a file or a URL of JSON (one record, a list, one a line), or a directory of such files.'),
+    })
+    .prefault({}),
   compose: z
     .strictObject({
       fast: z.int().min(1).max(19).default(3).describe('zstd level at which a new bundle is published at once.'),

@@ -10,6 +10,7 @@ use warnings;
 use Socket;
 
 my $SO_BINDTODEVICE = 25;
+my $SO_SNDBUFFORCE = 32;
 my $SO_RCVBUFFORCE = 33;
 $^F = 1000;    # Descriptors up to here stay open across exec.
 
@@ -22,6 +23,9 @@ while (@ARGV and (my $name = shift @ARGV) ne '--') {
     setsockopt($socket, SOL_SOCKET, $SO_BINDTODEVICE, $interface) or die "bind: interface $interface: $!\n";
     # Room for a burst of some 5,000 datagrams, where we may (CAP_NET_ADMIN): a rack that powers on asks all at once.
     setsockopt($socket, SOL_SOCKET, $SO_RCVBUFFORCE, pack('i', 2**21));
+    # The kernel holds what goes to an address that no ARP answers for three seconds, up to the default size of this
+    # buffer for each: one such address must not keep the others' answers waiting.
+    setsockopt($socket, SOL_SOCKET, $SO_SNDBUFFORCE, pack('i', 2**22));
     bind($socket, sockaddr_in($port, INADDR_ANY)) or die "bind: $name: $!\n";
     push @kept, $socket;
     push @named, "$name=" . fileno($socket);

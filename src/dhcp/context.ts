@@ -4,6 +4,7 @@ import { BootLoops } from './boot-loop.ts'
 import { type ClientClass, readClasses } from './classes.ts'
 import type { Options } from './options.ts'
 import type { BootServer } from './roads.ts'
+import type { SpareAddresses } from './spare-addresses.ts'
 import { readSubnets, type Subnet } from './subnets.ts'
 
 /** Finds out who uses an address on the wire. */
@@ -31,6 +32,8 @@ export interface DhcpContext {
   readonly leases: Leases
   readonly loops: BootLoops
   readonly probe: Probe | undefined
+  /** Addresses that were asked for ahead of need. */
+  readonly spares: SpareAddresses | undefined
   /** An address of the pool turned out to be in use by this MAC, unknown to the lease table. */
   readonly onConflict: ((address: string, user: string) => void) | undefined
   /** Options that the admin gave the node or its groups; rejects when they cannot be had. */
@@ -44,6 +47,7 @@ interface Given {
   readonly settings: Pick<Settings['dhcp'], 'subnets' | 'classes' | 'options' | 'authoritative' | 'offerHold'>
   readonly leases: Leases
   readonly probe?: Probe | undefined
+  readonly spares?: SpareAddresses | undefined
   readonly onConflict?: DhcpContext['onConflict']
   readonly optionsOf?: DhcpContext['optionsOf']
 }
@@ -63,6 +67,7 @@ export function readContext(given: Given): DhcpContext {
     leases: given.leases,
     loops: new BootLoops(),
     probe: given.probe,
+    spares: given.spares,
     onConflict: given.onConflict,
     optionsOf: given.optionsOf,
   }

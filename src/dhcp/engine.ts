@@ -1,7 +1,7 @@
 import { bind } from './bind.ts'
 import type { DhcpContext } from './context.ts'
 import { type Decision, type Exchange, ignored, summary, tell } from './exchange.ts'
-import { identify } from './firmware.ts'
+import { type Client, identify } from './firmware.ts'
 import { messageType, readOption } from './options.ts'
 import { type DhcpPacket, noAddress } from './packet.ts'
 import { informAckOf, offerOf } from './reply.ts'
@@ -18,9 +18,13 @@ const mostConflicts = 4
  * Answers one message of a client (RFC 2131 §4.3). A reply is returned only after the lease table has taken the write.
  * Rejects when the table does, with nothing promised to the client.
  */
-export async function decide(request: DhcpPacket, context: DhcpContext): Promise<Decision> {
+export async function decide(
+  request: DhcpPacket,
+  context: DhcpContext,
+  asking: Client = identify(request),
+): Promise<Decision> {
   const kind = messageType(request.options)
-  const client = context.loops.straighten(identify(request), kind === 'request')
+  const client = context.loops.straighten(asking, kind === 'request')
   const classes = context.classes.filter((each) => each.matches(client))
   const names = classes.map(({ name }) => name)
   const subnets = subnetsOf(request, client, context)
@@ -62,7 +66,8 @@ async function discover(exchange: Exchange): Promise<Decision> {
     const told = await tell(exchange, place)
     return { ...summary(exchange), type: 'offer', address, reply: offerOf(exchange, address, told) }
   }
-  return ignored(exchange, `no free address in ${context.subnets.length === 0 ? 'any subnet' : cidrs(places)}`)
+  const reason = `no free address in ${context.subnets.length === 0 ? 'any subnet' : cidrs(places)}`
+  return { ...ignored(exchange, reason), exhausted: true }
 }
 
 const cidrs = (places: readonly Place[]) => places.map(({ subnet }) => subnet.cidr).join(', ')
@@ -72,13 +77,17 @@ const cidrs = (places: readonly Place[]) => places.map(({ subnet }) => subnet.ci
  * are not, for their wire is not ours. An address that a stranger answers for is set aside.
  */
 async function holdAddress({ request, context, client }: Exchange, place: Place): Promise<string | undefined> {
-  const { leases, offerHold, probe } = context
+  const { leases, offerHold } = context
+  const probe = request.giaddr === noAddress ? context.probe : undefined
   const wanted = readOption(request.options, 'requestedAddress')
   for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
-    const offer = await leases.offer(place.pool, place.holder, wanted, offerHold)
-    if (!offer || !probe || request.giaddr !== noAddress || (offer.known && !probe.isPending(offer.address))) {
-      return offer?.address
-    }
+    const spares = probe && !place.reservation ? context.spares : undefined
+    const spare = spares?.take(place.pool)
+    const offer = await leases.offer(place.pool, place.holder, wanted, offerHold, spare?.address)
+    if (spare && offer?.known) spares?.putBack(place.pool, spare)
+    else if (spare) spares?.replace(place.pool, spare)
+    if (!offer || !probe || offer.address === spare?.address) return offer?.address
+    if (offer.known && !probe.isPending(offer.address)) return offer.address
     const user = await probe.ask(offer.address)
     if (user === undefined || user === client.mac) return offer.address
     await leases.decline(place.pool.subnet, place.holder, offer.address, declineHold)

@@ -28,6 +28,8 @@ export interface Decision {
   readonly address?: string
   readonly reply?: DhcpPacket
   readonly reason?: string
+  /** It would have been given an address, were there a free one. */
+  readonly exhausted?: true
 }
 
 /** A request with all that the answer follows from. */
@@ -59,27 +61,31 @@ export function leaseOf({ client, classes, request }: Exchange, { subnet }: Plac
 export async function tell(exchange: Exchange, place: Place): Promise<Told> {
   const { context, client } = exchange
   const common = tellAlike(exchange, place)
-  const lease = leaseOf(exchange, place)
   const ofNode = context.optionsOf && (await context.optionsOf(client.mac))
-  if (!place.reservation && !ofNode) return { lease, ...common }
-  return { lease, boot: common.boot, options: overlay(common.options, place.reservation?.options, ofNode) }
+  if (!place.reservation && !ofNode) return common
+  return { ...common, options: overlay(common.options, place.reservation?.options, ofNode) }
 }
 
-type Alike = Omit<Told, 'lease'>
+/** Clients of one subnet, road, classes and lease time are told the same: it is put together once. */
+const alike = new WeakMap<DhcpContext, Map<string, Told>>()
+/** Clients may ask for ever new lease times. */
+const mostAlike = 256
 
-/** Clients of one subnet, road and classes are told the same: it is put together once. */
-const alike = new WeakMap<DhcpContext, Map<string, Alike>>()
-
-function tellAlike({ context, classes, road }: Exchange, { subnet }: Place): Alike {
-  const known = alike.get(context) ?? new Map<string, Alike>()
+function tellAlike(exchange: Exchange, place: Place): Told {
+  const { context, classes, road } = exchange
+  const { subnet } = place
+  const known = alike.get(context) ?? new Map<string, Told>()
   alike.set(context, known)
-  const key = `${subnet.cidr} ${road?.name} ${classes.map(({ name }) => name).join()}`
+  const lease = leaseOf(exchange, place)
+  const key = `${lease} ${subnet.cidr} ${road?.name} ${classes.map(({ name }) => name).join()}`
   const found = known.get(key)
   if (found) return found
   const told = {
+    lease,
     boot: road && answerOn(road, context.server),
     options: overlay(context.options, subnet.options, ...classes.map(({ options }) => options)),
   }
+  if (known.size >= mostAlike) known.clear()
   known.set(key, told)
   return told
 }

@@ -37,7 +37,7 @@ export interface Client {
 
 /** Reads who sent a message; the captured packets in test/dhcp/golden show each firmware's habits. */
 export function identify(packet: DhcpPacket): Client {
-  const mac = packet.chaddr.toString('hex').replace(/(..)(?!$)/g, '$1:')
+  const mac = macOf(packet.chaddr)
   const vendorClass = readOption(packet.options, 'vendorClass')
   const userClasses = readUserClasses(readOption(packet.options, 'userClass'))
   const relay = readRelayAgent(packet.options)
@@ -54,8 +54,19 @@ export function identify(packet: DhcpPacket): Client {
   }
 }
 
-function readNames(packet: DhcpPacket, relay: RelayAgent | undefined): string[] {
+const digits = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
+function macOf(bytes: Buffer): string {
+  let mac = ''
+  for (const byte of bytes) mac += mac === '' ? digits[byte]! : `:${digits[byte]!}`
+  return mac
+}
+
+const none: readonly string[] = []
+
+function readNames(packet: DhcpPacket, relay: RelayAgent | undefined): readonly string[] {
   const identifier = readOption(packet.options, 'clientIdentifier')
+  if (!identifier && !relay && !packet.options.has(97)) return none
   return [
     ...(identifier && identifier.length > 1 ? [nameOfIdentifier(identifier)] : []),
     ...uuidsOf(readOption(packet.options, 'machineIdentifier')).map(nameOfUuid),

@@ -118,8 +118,10 @@ export const messageTypes = {
 
 export type MessageType = keyof typeof messageTypes
 
+const typeNames: readonly (MessageType | undefined)[] = [undefined, ...(Object.keys(messageTypes) as MessageType[])]
+
 /** The message's type by name; undefined for plain BOOTP and for types that a server has no business with. */
 export function messageType(options: Options): MessageType | undefined {
-  const number = readOption(options, 'messageType')
-  return (Object.keys(messageTypes) as MessageType[]).find((name) => messageTypes[name] === number)
+  const bytes = options.get(53)
+  return bytes?.length === 1 ? typeNames[bytes[0]!] : undefined
 }

@@ -86,7 +86,8 @@ export function decodePacket(bytes: Buffer): DhcpPacket {
   }
 }
 
-const addressAt = (bytes: Buffer, at: number) => `${bytes[at]!}.${bytes[at + 1]!}.${bytes[at + 2]!}.${bytes[at + 3]!}`
+const addressAt = (bytes: Buffer, at: number) =>
+  bytes.readUInt32BE(at) === 0 ? noAddress : `${bytes[at]!}.${bytes[at + 1]!}.${bytes[at + 2]!}.${bytes[at + 3]!}`
 
 /** Reads the options from `at` to `end`; what a packet splits (RFC 3396 §7) is joined in the order of its parts. */
 function readOptions(bytes: Buffer, from: number, end: number, into: Map<number, Buffer>): void {
@@ -130,7 +131,8 @@ export function encodePacket(packet: DhcpPacket, maximumSize = everyClientTakes)
   const length = lengthOfOptions(packet.options)
   // Nearly always: all fits where it belongs.
   const fields = length <= room ? undefined : placeOptions(chunksOf(packet.options), room, packet)
-  const bytes = Buffer.alloc(Math.max(smallest, optionsAt + (fields?.options.length ?? length) + 1))
+  // Out of Node's pool: memory of its own for each reply costs the garbage collector more than all else here.
+  const bytes = Buffer.allocUnsafe(Math.max(smallest, optionsAt + (fields?.options.length ?? length) + 1)).fill(0)
   bytes[0] = packet.op
   bytes[1] = packet.htype
   bytes[2] = packet.chaddr.length

@@ -1,6 +1,6 @@
 import type { BootLoops } from './boot-loop.ts'
 import type { Decision, DhcpEventType } from './exchange.ts'
-import { identify } from './firmware.ts'
+import { type Client, identify } from './firmware.ts'
 import { overlay } from './named-options.ts'
 import { messageType } from './options.ts'
 import type { DhcpPacket } from './packet.ts'
@@ -17,9 +17,14 @@ export interface ProxyContext {
  * Answers beside another server that gives out the addresses (PXE 2.1 §2.2, ProxyDHCP): an OFFER without an address on
  * port 67, an ACK to whoever asks on port 4011. Whatever is no firmware, or asks for an address, is left to the other.
  */
-export async function decideProxy(request: DhcpPacket, context: ProxyContext, port: number): Promise<Decision> {
+export async function decideProxy(
+  request: DhcpPacket,
+  context: ProxyContext,
+  port: number,
+  asking: Client = identify(request),
+): Promise<Decision> {
   const kind = messageType(request.options)
-  const client = context.loops.straighten(identify(request), kind === 'request')
+  const client = context.loops.straighten(asking, kind === 'request')
   const road = roadOf(client)
   const decision = (type: DhcpEventType, rest: Partial<Decision>): Decision => ({ client, road, type, ...rest })
   const ignored = (reason: string) => decision('ignored', { reason })

@@ -42,14 +42,8 @@ export function nakOf(asked: Asked, reason: string): DhcpPacket {
 
 /** RFC 2131 §4.3.1, table 3. */
 function reply({ request, serverIdentifier }: Asked, messageType: number, yiaddr: string, told: Told): DhcpPacket {
-  const { lease, boot, options } = told
-  const times = {
-    leaseTime: lease,
-    // RFC 2131 §4.4.5.
-    renewalTime: lease && Math.floor(lease / 2),
-    rebindingTime: lease && Math.floor(lease * 0.875),
-  }
-  const named = readOption(options, 'bootFile')
+  const { boot } = told
+  const alike = toldAlike(told, messageType, serverIdentifier)
   return {
     op: 2,
     htype: request.htype,
@@ -63,41 +57,65 @@ function reply({ request, serverIdentifier }: Asked, messageType: number, yiaddr
     giaddr: request.giaddr,
     chaddr: request.chaddr,
     sname: '',
-    file: (named !== undefined && named.length < 128 ? named : boot?.file) ?? '',
-    options: inOrder(
-      overlay(
-        writeOptions({ messageType, serverIdentifier }),
-        boot?.options,
-        writeOptions(times),
-        options,
-        echoed(request.options),
-      ),
-    ),
+    file: alike.file,
+    options: echo(alike, request.options),
   }
 }
 
+/** What a reply says to all that are told the same. */
+interface Alike {
+  readonly file: string
+  /** In their order, without the boot file. */
+  readonly options: Options
+  readonly bootFile: Buffer | undefined
+}
+
+/** By message type and server identifier; relays may name ever new ones of these. */
+const known = new WeakMap<Told, Map<string, Alike>>()
+const mostKnown = 16
+
+function toldAlike(told: Told, messageType: number, serverIdentifier: string): Alike {
+  const all = known.get(told) ?? new Map<string, Alike>()
+  known.set(told, all)
+  const key = `${messageType} ${serverIdentifier}`
+  const found = all.get(key)
+  if (found) return found
+  const { lease, boot } = told
+  const times = {
+    leaseTime: lease,
+    // RFC 2131 §4.4.5.
+    renewalTime: lease && Math.floor(lease / 2),
+    rebindingTime: lease && Math.floor(lease * 0.875),
+  }
+  const named = readOption(told.options, 'bootFile')
+  const type = writeOptions({ messageType, serverIdentifier })
+  const options = overlay(type, boot?.options, writeOptions(times), told.options)
+  const bootFile = options.get(67)
+  options.delete(67)
+  const file = (named !== undefined && named.length < 128 ? named : boot?.file) ?? ''
+  const alike = { file, options, bootFile }
+  if (all.size >= mostKnown) all.clear()
+  all.set(key, alike)
+  return alike
+}
+
 /**
+ * With what goes back as it came: client identifier (RFC 6842), machine identifier (RFC 4578), subnet selection (RFC 3011
+ * §2), relay information (RFC 3046).
+ *
  * OVMF writes a NUL over the byte after option 67, which is the next option's number: it then misreads the rest, finds
  * no subnet mask and declines the lease. So 67 stands last, but for option 82, which the relay takes away.
  */
-function inOrder(options: Options): Options {
-  const late = [67, 82]
-  const ordered = new Map([...options].filter(([code]) => !late.includes(code)))
-  for (const code of late) if (options.has(code)) ordered.set(code, options.get(code)!)
-  return ordered
-}
-
-/**
- * What goes back as it came: client identifier (RFC 6842), machine identifier (RFC 4578), relay information (RFC 3046),
- * subnet selection (RFC 3011 §2).
- */
-function echoed(options: Options): Map<number, Buffer> {
-  const back = new Map<number, Buffer>()
-  for (const code of [61, 97, 118, 82]) {
-    const value = options.get(code)
-    if (value) back.set(code, value)
+function echo({ options, bootFile }: Alike, asked: Options): Options {
+  const all = new Map(options)
+  for (const code of [61, 97, 118]) {
+    const value = asked.get(code)
+    if (value) all.set(code, value)
   }
-  return back
+  if (bootFile) all.set(67, bootFile)
+  const relay = asked.get(82)
+  if (relay) all.set(82, relay)
+  return all
 }
 
 /** No client works without these, nor a relay without 82. */
@@ -109,17 +127,27 @@ const needed: ReadonlySet<number> = new Set([1, 43, 51, 53, 54, 60, 61, 67, 82, 
  */
 export function encodeReply(reply: DhcpPacket, request: DhcpPacket): Buffer {
   const maximumSize = readOption(request.options, 'maximumSize')
-  const asked = readOption(request.options, 'parameterList')
+  try {
+    return encodePacket(reply, maximumSize)
+  } catch (error) {
+    if (!isTooLong(error)) throw error
+    return encodeWhatFits(reply, maximumSize, readOption(request.options, 'parameterList'))
+  }
+}
+
+const isTooLong = (error: unknown) => error instanceof DhcpPacketError && error.fault === 'too-long'
+
+function encodeWhatFits(reply: DhcpPacket, maximumSize: number | undefined, asked: Buffer | undefined): Buffer {
   const options = [...reply.options]
   for (;;) {
+    const unasked = options.findLastIndex(([code]) => !needed.has(code) && !asked?.includes(code))
+    const victim = unasked >= 0 ? unasked : options.findLastIndex(([code]) => !needed.has(code))
+    if (victim < 0) return encodePacket({ ...reply, options: new Map(options) }, maximumSize)
+    options.splice(victim, 1)
     try {
       return encodePacket({ ...reply, options: new Map(options) }, maximumSize)
     } catch (error) {
-      if (!(error instanceof DhcpPacketError) || error.fault !== 'too-long') throw error
-      const unasked = options.findLastIndex(([code]) => !needed.has(code) && !asked?.includes(code))
-      const victim = unasked >= 0 ? unasked : options.findLastIndex(([code]) => !needed.has(code))
-      if (victim < 0) throw error
-      options.splice(victim, 1)
+      if (!isTooLong(error)) throw error
     }
   }
 }

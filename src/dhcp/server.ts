@@ -1,7 +1,7 @@
 import type { RemoteInfo, Socket } from 'node:dgram'
 import type { Logger } from '../config/log.ts'
 import type { Decision, DhcpEventType } from './exchange.ts'
-import { identify, type Speaker } from './firmware.ts'
+import { type Client, identify, type Speaker } from './firmware.ts'
 import { messageType, messageTypes } from './options.ts'
 import { type DhcpPacket, DhcpPacketError, decodePacket } from './packet.ts'
 import { destinationOf, encodeReply } from './reply.ts'
@@ -14,7 +14,7 @@ export interface DhcpOptions {
   /** UDP port: that of DHCP servers, or that of boot servers. */
   readonly port: number
   /** What is answered to one message; see engine.ts and proxy.ts. */
-  readonly decide: (request: DhcpPacket) => Promise<Decision>
+  readonly decide: (request: DhcpPacket, client: Client) => Promise<Decision>
   readonly log: Logger
   readonly onEvent: (event: DhcpEvent) => void
 }
@@ -49,6 +49,9 @@ export interface DhcpServer {
 const mostAtOnce = 4096
 /** From here on, nothing new is begun: what is under way is finished first. */
 const mostBegun = 2048
+
+/** Answers that wait for the kernel to take them. Beyond, who asked asks again: forged addresses fill any queue. */
+const mostUnsent = 512
 
 /** Serves DHCP on one port of one interface. Throws SOCKET_UNAVAILABLE. */
 export async function startDhcp(options: DhcpOptions): Promise<DhcpServer> {
@@ -93,15 +96,18 @@ async function answer(
   try {
     const request = decodePacket(bytes)
     const asked = messageType(request.options)
-    if (asked === 'discover' || asked === 'request') onEvent(eventOf(asked, request))
-    const decision = await decide(request)
-    if (decision.reply) {
+    const client = identify(request)
+    if (asked === 'discover' || asked === 'request') onEvent(eventOf(asked, request, { client }))
+    const decision = await decide(request, client)
+    if (decision.reply && socket.getSendQueueCount() >= mostUnsent) tally.dropped()
+    else if (decision.reply) {
       const { address, port } = destinationOf(decision.reply, request, source, ownPort)
       socket.send(encodeReply(decision.reply, request), port, address, (error) => {
         if (error) log.warn({ event: 'dhcp-send', mac: decision.client.mac, to: address, reason: error.message })
       })
     }
     tally.decided(decision.type)
+    if (decision.exhausted) tally.exhausted(decision.client.mac, decision.reason)
     report(decision, request, log)
     onEvent(eventOf(decision.type, request, decision))
   } catch (error) {
@@ -124,14 +130,18 @@ function report(decision: Decision, request: DhcpPacket, log: Logger): void {
 
 type Writable<T> = { -readonly [Name in keyof T]: T[Name] }
 
-function eventOf(type: DhcpEventType, request: DhcpPacket, decision?: Decision): DhcpEvent {
-  const { mac, speaker, architecture, userClass, vendorClass } = decision?.client ?? identify(request)
+function eventOf(
+  type: DhcpEventType,
+  request: DhcpPacket,
+  decision: Pick<Decision, 'client'> & Partial<Decision>,
+): DhcpEvent {
+  const { mac, speaker, architecture, userClass, vendorClass } = decision.client
   const event: Writable<DhcpEvent> = { type, mac, speaker, xid: request.xid, at: Date.now() }
   if (architecture !== undefined) event.arch = architecture
   if (userClass !== undefined) event.userClass = userClass
   if (vendorClass !== undefined) event.vendorClass = vendorClass
-  if (decision?.road !== undefined) event.road = decision.road.name
-  if (decision?.address !== undefined) event.address = decision.address
-  if (decision?.reason !== undefined) event.reason = decision.reason
+  if (decision.road !== undefined) event.road = decision.road.name
+  if (decision.address !== undefined) event.address = decision.address
+  if (decision.reason !== undefined) event.reason = decision.reason
   return event
 }

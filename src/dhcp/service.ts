@@ -8,7 +8,7 @@ import { BootLoops } from './boot-loop.ts'
 import { type DhcpContext, readContext } from './context.ts'
 import { decide } from './engine.ts'
 import type { Decision } from './exchange.ts'
-import { identify } from './firmware.ts'
+import type { Client } from './firmware.ts'
 import { findOtherServer, isOwnQuestion } from './other-server.ts'
 import type { DhcpPacket } from './packet.ts'
 import { decideProxy } from './proxy.ts'
@@ -16,6 +16,7 @@ import { ports } from './reply.ts'
 import type { BootServer } from './roads.ts'
 import { type DhcpEvent, type DhcpServer, startDhcp } from './server.ts'
 import { type InterfacePort, openSocket } from './sockets.ts'
+import { SpareAddresses } from './spare-addresses.ts'
 
 export interface DhcpServiceOptions {
   /** The boot interfaces, each with this server's IPv4 address on it; their sockets must have been inherited. */
@@ -34,6 +35,11 @@ export interface DhcpServiceOptions {
 
 /** `undecided`: silent until it is known whether another server answers. */
 type Mode = 'server' | 'proxy' | 'undecided'
+
+interface Current {
+  mode: Mode
+  onServing?: () => void
+}
 
 /** The sockets that a mode needs on each interface; see `ensureSockets`. */
 export function socketsFor(mode: Settings['dhcp']['mode'], interfaces: readonly string[]): InterfacePort[] {
@@ -73,30 +79,40 @@ async function startOn(
   const server = { address, httpPort: options.httpPort, programs: options.programs }
   const probe = settings.probe === 'arp' && settings.mode !== 'proxy' ? new ArpProbe(name, log) : undefined
   if (probe) keep(probe)
+  const current: Current = { mode: settings.mode === 'auto' ? 'undecided' : (settings.mode as Mode) }
+  const onConflict = (taken: string, user: string) =>
+    log.warn({ event: 'dhcp-conflict', address: taken, user, interface: name })
+  const isServing = () => current.mode === 'server'
+  const spares = probe && new SpareAddresses({ leases: options.leases, probe, onConflict, isServing })
+  if (spares) keep({ close: async () => spares.close() })
+  current.onServing = () => spares?.refresh()
   const context = readContext({
     ...options,
     server,
     interface: name,
     ownAddresses: options.interfaces.map((each) => each.address),
     probe,
-    onConflict: (taken, user) => log.warn({ event: 'dhcp-conflict', address: taken, user, interface: name }),
+    spares,
+    onConflict,
   })
+  for (const subnet of context.subnets) {
+    if (subnet.interface === name || subnet.contains(address)) spares?.keep(subnet.poolFor([]))
+  }
   const proxy = { server, loops: new BootLoops() }
-  const current: { mode: Mode } = { mode: settings.mode === 'auto' ? 'undecided' : (settings.mode as Mode) }
   const decideAt =
     (port: number) =>
-    async (request: DhcpPacket): Promise<Decision> => {
+    async (request: DhcpPacket, client: Client): Promise<Decision> => {
       const silent = (reason: string): Decision => ({
         type: 'ignored',
-        client: identify(request),
+        client,
         road: undefined,
         reason,
       })
       if (current.mode === 'undecided') return silent('looking for another server first')
       if (isOwnQuestion(request, installation)) return silent('a question of our own')
-      if (current.mode === 'proxy') return decideProxy(request, proxy, port)
+      if (current.mode === 'proxy') return decideProxy(request, proxy, port, client)
       return port === ports.server
-        ? decide(request, context)
+        ? decide(request, context, client)
         : silent('addresses are given out here: nobody asks twice')
     }
   for (const { port } of socketsFor(settings.mode, [name])) {
@@ -109,7 +125,7 @@ async function startOn(
 /** `auto`: looks for another server, now and again; a change is told. */
 async function follow(
   name: string,
-  current: { mode: Mode },
+  current: Current,
   { installation, interfaces, log }: DhcpServiceOptions,
 ): Promise<{ close(): Promise<void> }> {
   const socket = await openSocket({ interface: name, port: ports.client })
@@ -122,7 +138,9 @@ async function follow(
     inVain = other === undefined ? inVain + 1 : 0
     const becomes = (mode: Mode, why: object) => {
       if (current.mode !== mode) log.warn({ event: 'dhcp-mode', mode, interface: name, ...why })
+      const before = current.mode
       current.mode = mode
+      if (mode === 'server' && before !== mode) current.onServing?.()
     }
     if (other !== undefined) becomes('proxy', { reason: `${other} gives out addresses here` })
     else if (current.mode !== 'proxy' || inVain >= looksInVain) becomes('server', { reason: 'no other server answers' })

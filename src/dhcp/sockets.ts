@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
+import { flushCompileCache } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { BootloomError } from '../config/errors.ts'
 
@@ -11,12 +12,6 @@ export interface InterfacePort {
 
 const binder = fileURLToPath(new URL('./bind.pl', import.meta.url))
 const variable = 'INHERITED_SOCKETS'
-
-/**
- * A server's garbage is young and dies at once. V8's own limit (16 MiB, thrice) let 400 nodes booting at once cost 80 MB
- * more of resident memory, and no less of the processor (measured with `bootloom lab storm`).
- */
-const youngHeap = '--max-semi-space-size=2'
 
 const nameOf = ({ interface: name, port }: InterfacePort) => `${name}:${port}`
 
@@ -42,9 +37,11 @@ export function ensureSockets(wanted: readonly InterfacePort[]): void {
       details: [`${variable}=${process.env[variable]}`],
     })
   }
-  const command = [process.execPath, youngHeap, ...process.execArgv, ...process.argv.slice(1)]
+  const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)]
   const environment = Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined)
   const words = ['perl', binder, ...wanted.map(nameOf), '--', ...command]
+  // What was compiled up to here is not compiled again.
+  flushCompileCache()
   process.execve!('/usr/bin/perl', words, Object.fromEntries(environment))
 }
 

@@ -1,6 +1,6 @@
 import { BootloomError } from '../config/errors.ts'
 import type { Settings } from '../config/settings.ts'
-import type { Pool } from '../state/leases.ts'
+import { addressNumber, type Pool } from '../state/lease-pools.ts'
 import { reservationName } from './identity.ts'
 import { overlay, readNamedOptions } from './named-options.ts'
 import { type Options, writeOptions } from './options.ts'
@@ -62,11 +62,11 @@ export function readSubnets(
 function readSubnet(settings: SubnetSettings, servers: readonly string[], path: string, report: Report): Subnet {
   const [base, length] = settings.subnet.split('/') as [string, string]
   const size = 2 ** (32 - Number(length))
-  const network = Math.floor(toNumber(base) / size) * size
+  const network = Math.floor(addressNumber(base) / size) * size
   const cidr = `${toAddress(network)}/${length}`
   // On the path of every message. What is no address is no number, and so in no subnet.
   const contains = (address: string) => {
-    const offset = toNumber(address) - network
+    const offset = addressNumber(address) - network
     return offset >= 0 && offset < size
   }
   const broadcast = toAddress(network + size - 1)
@@ -136,7 +136,7 @@ function check(settings: SubnetSettings, subnet: Subnet, all: readonly Subnet[],
   ]
   for (const [[first, last], where] of ranges) {
     if (!subnet.contains(first) || !subnet.contains(last)) report(`${where}: not within ${subnet.cidr}`)
-    if (toNumber(first) > toNumber(last)) report(`${where}: ${first} comes after ${last}`)
+    if (addressNumber(first) > addressNumber(last)) report(`${where}: ${first} comes after ${last}`)
   }
   if (settings.router !== undefined && !subnet.contains(settings.router)) {
     report(`${path}.router: ${settings.router} is not within ${subnet.cidr}`)
@@ -148,8 +148,4 @@ function check(settings: SubnetSettings, subnet: Subnet, all: readonly Subnet[],
   if (other) report(`${path}.subnet: ${subnet.cidr} overlaps ${other.cidr}`)
 }
 
-function toNumber(address: string): number {
-  const [a, b, c, d, more] = address.split('.')
-  return more === undefined ? ((Number(a) * 256 + Number(b)) * 256 + Number(c)) * 256 + Number(d) : Number.NaN
-}
 const toAddress = (n: number) => [24, 16, 8, 0].map((shift) => Math.floor(n / 2 ** shift) % 256).join('.')

@@ -3,6 +3,11 @@ import type { Logger } from '../config/log.ts'
 /** Milliseconds: how often the counts are told, and how often each trouble at most. */
 const everyMinute = 60_000
 const quiet = 10_000
+const aMoment = 1000
+/** Clients that found no address are told apart up to so many: an attacker makes up any number. */
+const mostTurnedAway = 1000
+
+const effect = 'who has an address keeps it; new clients get one when one is free'
 
 type Occasionally = (latest: unknown) => void
 
@@ -12,6 +17,10 @@ export class DhcpTally {
   readonly #timer: NodeJS.Timeout
   readonly #tellDropped: Occasionally
   readonly #tellUnanswered: Occasionally
+  readonly #turnedAway = new Set<string>()
+  #exhausted = 0
+  #exhaustedTold = Number.NEGATIVE_INFINITY
+  #exhaustedTimer: NodeJS.Timeout | undefined
   #counts: Record<string, number> = {}
 
   constructor(log: Logger) {
@@ -38,6 +47,19 @@ export class DhcpTally {
     this.#tellDropped(undefined)
   }
 
+  /**
+   * A client found no free address. Told after a second, and then once a minute, with the clients turned away since, and
+   * the offers and ACKs of this minute: offers that nobody takes up are what starvation looks like, a pool that is too
+   * small has its ACKs.
+   */
+  exhausted(mac: string, reason: string | undefined): void {
+    this.decided('exhausted')
+    this.#exhausted++
+    if (this.#turnedAway.size < mostTurnedAway) this.#turnedAway.add(mac)
+    const wait = Math.max(aMoment, this.#exhaustedTold + everyMinute - performance.now())
+    this.#exhaustedTimer ??= setTimeout(() => this.#tellExhausted(reason), wait).unref()
+  }
+
   /** Something failed, the lease table for one: the client asks again. */
   unanswered(error: unknown): void {
     this.decided('unanswered')
@@ -46,7 +68,19 @@ export class DhcpTally {
 
   close(): void {
     clearInterval(this.#timer)
+    clearTimeout(this.#exhaustedTimer)
     this.#tell()
+  }
+
+  #tellExhausted(reason: string | undefined): void {
+    const { offer: offers = 0, ack: acks = 0 } = this.#counts
+    const count = this.#exhausted
+    const clients = this.#turnedAway.size
+    this.#log.warn({ event: 'dhcp-exhausted', reason, count, clients, offers, acks, effect })
+    this.#exhausted = 0
+    this.#turnedAway.clear()
+    this.#exhaustedTold = performance.now()
+    this.#exhaustedTimer = undefined
   }
 
   #tell(): void {

@@ -35,8 +35,9 @@ export interface Place {
 
 export function placeIn(subnet: Subnet, client: Client, classes: readonly string[]): Place {
   const { identity, mac, names } = client
+  const firmware = client.speaker !== 'os'
   const reservation = [mac, ...names].map((name) => subnet.reservations.get(name)).find(Boolean)
   return reservation
-    ? { subnet, reservation, pool: reservation.pool, holder: { identity: reservation.holder, mac } }
-    : { subnet, reservation, pool: subnet.poolFor(classes), holder: { identity, mac, names } }
+    ? { subnet, reservation, pool: reservation.pool, holder: { identity: reservation.holder, mac, firmware } }
+    : { subnet, reservation, pool: subnet.poolFor(classes), holder: { identity, mac, names, firmware } }
 }

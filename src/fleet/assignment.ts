@@ -1,10 +1,12 @@
 import { BootloomError } from '../config/errors.ts'
 import type { Logger } from '../config/log.ts'
 import type { Settings } from '../config/settings.ts'
+import { choice } from '../state/choice-script.ts'
 import { keys } from '../state/keys.ts'
 import { assignmentSchema, nodeSchema } from '../state/nodes.ts'
 import { isRedisAway, parseRecord } from '../state/record.ts'
 import type { Redis } from '../state/redis.ts'
+import { type ChoiceOf, choiceArguments } from '../state/tries.ts'
 import type { Digest } from '../store/digest.ts'
 
 /** What a MAC is to do, and where that was said: on the node itself, on one of its groups, or for unknown MACs. */
@@ -19,6 +21,8 @@ export type BootAnswer = {
       /** Absent when the bundle is pinned. */
       readonly channel?: string
       readonly via: string
+      /** The bundle assigned, with which the node had its tries: `bundle` is another one, where any ever was ready. */
+      readonly gaveUp?: Digest
     }
   /** A blueprint is assigned, but its channel points to no bundle yet. */
   | { readonly action: 'not-ready'; readonly blueprint: string; readonly channel: string; readonly via: string }
@@ -26,40 +30,36 @@ export type BootAnswer = {
   | { readonly action: 'local' }
 )
 
-/** KEYS: nodes, groups. ARGV: MAC, blueprint of unknown MACs or '', prefix of the channels' keys. */
-const lookUp = `
-local json = redis.call('HGET', KEYS[1], ARGV[1])
-local node = json and cjson.decode(json) or {}
-local assignment, via = node.assignment, 'node'
-if not assignment then
-  for _, group in ipairs(node.groups or {}) do
-    local found = redis.call('HGET', KEYS[2], group)
-    assignment = found and cjson.decode(found).assignment
-    if assignment then via = 'group ' .. group break end
-  end
-end
-if not assignment and ARGV[2] ~= '' then
-  assignment, via = { blueprint = ARGV[2], channel = 'stable' }, 'unknown'
-end
-if not assignment then return { json or '', '', '', '' } end
-local bundle = assignment.bundle or redis.call('HGET', ARGV[3] .. assignment.blueprint, assignment.channel)
-return { json or '', via, cjson.encode(assignment), bundle or '' }`
+const lookUp = `${choice}
+local json, via, assignment, assigned, given, spent = choose()
+if not assignment then return { json } end
+return { json, via, cjson.encode(assignment), given, spent and assigned or '' }`
 
 /** Known nodes boot on their last answer when Redis does not answer within this many milliseconds; less once it failed. */
 const patience = { first: 1000, afterwards: 100 }
 const maxRemembered = 20_000
 
+type Chosen = Digest | ''
+type FleetSettings = Pick<Settings, 'unknown' | 'fleet'>
+
+/** As the choice of a bundle asks for it. */
+export const choiceOf = (mac: string, { unknown, fleet }: FleetSettings): ChoiceOf => ({
+  mac,
+  unknown: unknown.action === 'blueprint' ? unknown.blueprint : '',
+  tries: fleet.tries,
+})
+
 /** Answers what a MAC is to boot, with one look-up in Redis, or from memory while Redis is away. */
 export class Assignments {
   readonly #redis: Redis
-  readonly #unknown: Settings['unknown']
+  readonly #settings: FleetSettings
   readonly #log: Logger
   readonly #remembered = new Map<string, BootAnswer>()
   #fromMemory = 0
 
-  constructor(redis: Redis, unknown: Settings['unknown'], log: Logger) {
+  constructor(redis: Redis, settings: FleetSettings, log: Logger) {
     this.#redis = redis
-    this.#unknown = unknown
+    this.#settings = settings
     this.#log = log
   }
 
@@ -92,17 +92,18 @@ export class Assignments {
   }
 
   async #ask(mac: string): Promise<BootAnswer> {
-    const fallback = this.#unknown.action === 'blueprint' ? this.#unknown.blueprint : ''
-    const reply = await this.#redis.eval(lookUp, 2, keys.nodes(), keys.groups(), mac, fallback, keys.channels(''))
-    const [json, via, assigned, bundle] = reply as [string, string, string, Digest | '']
+    const { unknown } = this.#settings
+    const table = [keys.nodes(), keys.groups(), keys.runs()]
+    const reply = await this.#redis.eval(lookUp, 3, ...table, ...choiceArguments(choiceOf(mac, this.#settings)))
+    const [json, via = '', text = '', bundle = '', gaveUp = ''] = reply as [string, string?, string?, Chosen?, Chosen?]
     const hostname = json === '' ? undefined : parseRecord(nodeSchema, json, `node ${mac}`).hostname
     const named = hostname === undefined ? {} : { hostname }
-    if (assigned === '') return { ...named, action: this.#unknown.action === 'local' ? 'local' : 'unassigned' }
-    const assignment = parseRecord(assignmentSchema, assigned, `assignment of ${mac}`)
+    if (text === '') return { ...named, action: unknown.action === 'local' ? 'local' : 'unassigned' }
+    const assignment = parseRecord(assignmentSchema, text, `assignment of ${mac}`)
     const { blueprint } = assignment
     const followed = 'channel' in assignment ? { channel: assignment.channel } : {}
-    if (bundle !== '') return { ...named, action: 'boot', blueprint, bundle, ...followed, via }
-    return { ...named, action: 'not-ready', blueprint, channel: followed.channel ?? '', via }
+    if (bundle === '') return { ...named, action: 'not-ready', blueprint, channel: followed.channel ?? '', via }
+    return { ...named, action: 'boot', blueprint, bundle, ...followed, via, ...(gaveUp === '' ? {} : { gaveUp }) }
   }
 
   #remember(mac: string, answer: BootAnswer): void {

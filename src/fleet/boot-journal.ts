@@ -1,9 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../config/log.ts'
+import type { Settings } from '../config/settings.ts'
 import { type Boot, putBoots } from '../state/boots.ts'
 import { addEvent, type Event } from '../state/events.ts'
 import { recordSighting } from '../state/nodes.ts'
 import type { Redis } from '../state/redis.ts'
+import { recordGiven, recordReady, settleTries } from '../state/tries.ts'
+import { choiceOf } from './assignment.ts'
+
+type FleetSettings = Pick<Settings, 'unknown' | 'fleet'>
+
+/** What happened to a bundle on a node: all of it was handed over, the node is ready with it, or has had its tries. */
+type Outcome =
+  | { readonly kind: 'given' | 'ready'; readonly boot: Boot; readonly at: number }
+  | { readonly kind: 'spent'; readonly mac: string }
 
 /** Of each kind; what comes beyond that while Redis is away is lost, and the loss is counted. */
 const maxWaiting = 20_000
@@ -17,17 +27,20 @@ const retryAfter = 500
  */
 export class BootJournal {
   readonly #redis: Redis
+  readonly #settings: FleetSettings
   readonly #log: Logger
   readonly #boots = new Map<string, Boot>()
   readonly #sightings = new Map<string, { at: number; identity: { uuid?: string; serial?: string } }>()
   readonly #events: Event[] = []
+  readonly #outcomes: Outcome[] = []
   #writing: Promise<void> | undefined
   #failing = false
   #lost = 0
   #closed = false
 
-  constructor(redis: Redis, log: Logger) {
+  constructor(redis: Redis, settings: FleetSettings, log: Logger) {
     this.#redis = redis
+    this.#settings = settings
     this.#log = log
   }
 
@@ -50,6 +63,12 @@ export class BootJournal {
     this.#wake()
   }
 
+  outcome(outcome: Outcome): void {
+    if (this.#outcomes.length < maxWaiting) this.#outcomes.push(outcome)
+    else this.#lost++
+    this.#wake()
+  }
+
   /** Resolves when nothing is waiting, or when Redis refuses to take it. */
   async flush(): Promise<void> {
     while (this.#waiting() && !this.#failing) await (this.#writing ?? this.#wake())
@@ -62,7 +81,7 @@ export class BootJournal {
   }
 
   #waiting(): boolean {
-    return this.#boots.size + this.#sightings.size + this.#events.length > 0
+    return this.#boots.size + this.#sightings.size + this.#events.length + this.#outcomes.length > 0
   }
 
   #bound(map: Map<string, unknown>): void {
@@ -106,5 +125,21 @@ export class BootJournal {
     const events = this.#events.slice(0, batch)
     await Promise.all(events.map((event) => addEvent(this.#redis, event)))
     this.#events.splice(0, events.length)
+    // Sent in their order over one connection, and so done in their order.
+    const outcomes = this.#outcomes.slice(0, batch)
+    await Promise.all(outcomes.map((outcome) => this.#account(outcome)))
+    this.#outcomes.splice(0, outcomes.length)
+  }
+
+  async #account(outcome: Outcome): Promise<void> {
+    if (outcome.kind === 'spent') {
+      const events = await settleTries(this.#redis, choiceOf(outcome.mac, this.#settings))
+      for (const event of events) this.#log.warn(event)
+      return
+    }
+    const { id: boot, mac, blueprint, bundle } = outcome.boot
+    if (blueprint === undefined || bundle === undefined) return
+    const one = { mac, blueprint, bundle, boot }
+    await (outcome.kind === 'given' ? recordGiven(this.#redis, one) : recordReady(this.#redis, one, outcome.at))
   }
 }

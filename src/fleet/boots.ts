@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { BootloomError } from '../config/errors.ts'
 import type { Logger } from '../config/log.ts'
+import type { Settings } from '../config/settings.ts'
 import { type Boot, bootsOf, recentBoots, type Stage } from '../state/boots.ts'
 import type { Redis } from '../state/redis.ts'
 import { BootJournal } from './boot-journal.ts'
@@ -18,8 +19,18 @@ interface Report extends Pick<Stage, 'uptime' | 'memTotal' | 'memAvailable'> {
   readonly text?: string
 }
 
+interface Assigned {
+  readonly blueprint?: string
+  readonly bundle?: string
+  /** The bundle assigned, where the node gets another one because it did not come up with it. */
+  readonly gaveUp?: string | undefined
+  readonly detail?: string
+}
+
 /** Milliseconds after which a silent boot is over when its firmware begins anew. */
 const idleLimit = 120_000
+/** Milliseconds between two looks for boots past their deadline. */
+const overdueEvery = 5_000
 const maxStages = 100
 const maxNodes = 20_000
 
@@ -40,14 +51,20 @@ export class Boots {
   readonly #current = new Map<string, Boot>()
   readonly #addresses = new Map<string, string>()
 
-  private constructor(redis: Redis, log: Logger) {
+  /** Seconds that a node has from its start to report ready. */
+  readonly deadline: number
+  readonly #watch: NodeJS.Timeout
+
+  private constructor(redis: Redis, settings: Pick<Settings, 'unknown' | 'fleet'>, log: Logger) {
     this.#redis = redis
-    this.#journal = new BootJournal(redis, log)
+    this.#journal = new BootJournal(redis, settings, log)
+    this.deadline = settings.fleet.deadline
+    this.#watch = setInterval(() => this.#closeOverdue(), overdueEvery).unref()
   }
 
   /** Takes up again the boots that were under way when a server before this one ended. */
-  static async open(redis: Redis, log: Logger): Promise<Boots> {
-    const boots = new Boots(redis, log)
+  static async open(redis: Redis, settings: Pick<Settings, 'unknown' | 'fleet'>, log: Logger): Promise<Boots> {
+    const boots = new Boots(redis, settings, log)
     for (const boot of await recentBoots(redis, Date.now())) boots.#hold(boot)
     return boots
   }
@@ -66,7 +83,10 @@ export class Boots {
   record(mac: string, details: StageDetails): void {
     const boot = this.#current.get(mac)
     if (details.stage === 'ack' && details.address) this.#place(details.address, mac)
-    if (boot && !boot.outcome) this.#append(boot, details)
+    if (!boot || boot.outcome) return
+    // The last thing that a node loads: from here on it is up to the bundle.
+    if (details.stage === 'overlay') this.#journal.outcome({ kind: 'given', boot, at: Date.now() })
+    this.#append(boot, details)
   }
 
   /** As `record`, of the boot named: what names another boot than the node's own is not kept. */
@@ -79,11 +99,17 @@ export class Boots {
     return this.#addresses.get(address)
   }
 
+  /** The boot of a node, when it is under way. */
+  underWay(mac: string): Boot | undefined {
+    const boot = this.#current.get(mac)
+    return boot?.outcome ? undefined : boot
+  }
+
   /** A script is about to be handed out: returns the boot that it belongs to. */
   script(
     mac: string,
     action: 'boot' | 'unassigned' | 'local' | 'not-ready' | 'waiting' | 'error',
-    { detail, ...assigned }: { readonly blueprint?: string; readonly bundle?: string; readonly detail?: string } = {},
+    { detail, ...assigned }: Assigned = {},
     identity: Identity = {},
   ): Boot {
     const found = this.#current.get(mac)
@@ -92,6 +118,7 @@ export class Boots {
       this.#journal.event({ event: 'node-unassigned', mac, boot: boot.id })
     }
     this.#journal.sighting(mac, identity)
+    if (assigned.gaveUp !== undefined) this.#journal.outcome({ kind: 'spent', mac })
     return this.#append(
       { ...boot, ...assigned },
       { stage: 'script', action, ...(detail === undefined ? {} : { detail }) },
@@ -109,10 +136,13 @@ export class Boots {
     return newest
   }
 
-  /** What the node says of itself. `ready` and `failed` close the boot; what comes after is not kept. */
+  /**
+   * What the node says of itself. `ready` and `failed` close the boot; what comes after is not kept, but for `ready`
+   * after `failed`: an application that was slow is up all the same.
+   */
   async report(mac: string, id: string, { stage, text = '', ...measured }: Report): Promise<void> {
-    const boot = await this.expect(mac, id)
-    if (boot.outcome) return
+    const { reason: _failure, lines: _last, outcome, ...boot } = await this.expect(mac, id)
+    if (outcome && !(outcome === 'failed' && stage === 'ready')) return
     const [reason = '', ...rest] = text.trimEnd().split('\n')
     const lines = rest[0] === '' ? rest.slice(1) : rest
     const ending =
@@ -123,7 +153,9 @@ export class Boots {
           : {}
     const detail = reason === '' ? {} : { detail: reason.slice(0, 200) }
     const closed = this.#append({ ...boot, ...ending }, { stage, ...measured, ...detail })
-    if (closed.outcome) this.#close(closed)
+    if (!closed.outcome) return
+    this.#close(closed)
+    if (stage === 'ready') this.#journal.outcome({ kind: 'ready', boot: closed, at: Date.now() })
   }
 
   /** A foreign bundle was handed over whole, which is as far as its boot can be followed: closes it. */
@@ -139,6 +171,7 @@ export class Boots {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#watch)
     await this.#journal.close()
   }
 
@@ -152,6 +185,17 @@ export class Boots {
       seconds: (boot.updatedAt - boot.openedAt) / 1000,
       ...(boot.reason === undefined ? {} : { reason: boot.reason }),
     })
+  }
+
+  /** A node that hangs says nothing, and may never begin another boot. */
+  #closeOverdue(): void {
+    const silentSince = Date.now() - this.deadline * 1000
+    for (const boot of this.#current.values()) {
+      if (boot.outcome || boot.updatedAt > silentSince || !has(boot, 'overlay')) continue
+      const reason = `not ready within ${this.deadline} s`
+      this.#close(this.#append({ ...boot, outcome: 'failed', reason }, { stage: 'failed', detail: reason }))
+      this.#journal.outcome({ kind: 'spent', mac: boot.mac })
+    }
   }
 
   #begin(mac: string): Boot {

@@ -35,3 +35,21 @@ export function limitConnections(server: Server, limits: ConnectionLimits, refus
     })
   })
 }
+
+const statusLines: Readonly<Record<string, string>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+}
+
+/** What speaks no HTTP, or not soon enough, is counted and cut; who went away by itself is neither. */
+export function cutBadClients(refusals: Refusals): (error: NodeJS.ErrnoException, socket: Socket) => void {
+  return (error, socket) => {
+    if (error.code === 'ECONNRESET' || socket.destroyed) return
+    const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+    refusals.add(late ? 'REQUEST_LATE' : 'REQUEST_MALFORMED', socket.remoteAddress ?? '', { reason: error.message })
+    const status = statusLines[error.code ?? ''] ?? '400 Bad Request'
+    // In the middle of an answer another one would be taken for its bytes.
+    if (socket.bytesWritten === 0) socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+    socket.destroySoon()
+  }
+}

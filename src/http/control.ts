@@ -6,6 +6,8 @@ import type { Logger } from '../config/log.ts'
 import type { Settings } from '../config/settings.ts'
 import { blueprintRoutes } from './api/blueprints.ts'
 import { bundleRoutes } from './api/bundles.ts'
+import { missApiRoutes } from './api/misses.ts'
+import { reasonRoutes } from './api/reasons.ts'
 import { repositoryRoutes } from './api/repository.ts'
 import { buildApi, listenApi } from './api-server.ts'
 
@@ -38,6 +40,8 @@ async function serve(context: Context, watching: boolean): Promise<{ close(): Pr
     ...context,
     routes: [
       (scope) => blueprintRoutes(scope, context, workshop, onApplied),
+      (scope) => reasonRoutes(scope, context),
+      (scope) => missApiRoutes(scope, context),
       (scope) => bundleRoutes(scope, context),
       (scope) => repositoryRoutes(scope, context, workshop),
     ],

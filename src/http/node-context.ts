@@ -1,4 +1,5 @@
 import type { Logger } from '../config/log.ts'
+import type { Admission } from '../fleet/admission.ts'
 import type { Assignments } from '../fleet/assignment.ts'
 import type { Boots } from '../fleet/boots.ts'
 import type { Bundles } from '../fleet/bundles.ts'
@@ -6,10 +7,10 @@ import type { Holders } from '../fleet/holders.ts'
 import type { State } from '../state/redis.ts'
 import type { HotBlobs } from '../store/hot-blobs.ts'
 import type { Store } from '../store/store.ts'
-import type { Admission } from './admission.ts'
 import type { Delivery } from './delivery.ts'
 import type { RackCaches } from './rack-caches.ts'
 import type { Refusals } from './refusals.ts'
+import type { FileSender } from './sendfile.ts'
 import type { Templates } from './template.ts'
 
 /** What the routes for nodes answer from. */
@@ -23,9 +24,10 @@ export interface NodeContext {
   readonly log: Logger
   readonly bundles: Bundles
   readonly hot: HotBlobs
+  readonly sender: FileSender
   readonly templates: Templates
   readonly delivery: Delivery
-  /** Absent: every node may download at once. */
+  /** One for all boot interfaces, as `delivery`. Undefined: every node may download at once. */
   readonly admission: Admission | undefined
   readonly caches: RackCaches
   readonly refusals: Refusals

@@ -3,11 +3,10 @@ import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import { BootloomError } from '../config/errors.ts'
 import type { Settings } from '../config/settings.ts'
-import { Admission } from './admission.ts'
 import { bundleRoutes } from './bundle-routes.ts'
-import { limitConnections, patience } from './connections.ts'
-import { Delivery } from './delivery.ts'
+import { cutBadClients, limitConnections, patience } from './connections.ts'
 import { matchboxRoutes } from './matchbox-routes.ts'
+import { missRoutes } from './miss-routes.ts'
 import { noCloudRoutes } from './nocloud-routes.ts'
 import type { NodeContext } from './node-context.ts'
 import { pixiecoreRoutes } from './pixiecore-routes.ts'
@@ -16,12 +15,23 @@ import { Refusals } from './refusals.ts'
 import { reportRoutes } from './report-routes.ts'
 import { requestError } from './request-error.ts'
 import { scriptRoutes } from './script-routes.ts'
+import { FileSender } from './sendfile.ts'
 import { loadTemplates } from './template.ts'
 
 interface NodeServerOptions
   extends Pick<
     NodeContext,
-    'state' | 'store' | 'assignments' | 'boots' | 'programs' | 'log' | 'holders' | 'bundles' | 'hot'
+    | 'state'
+    | 'store'
+    | 'assignments'
+    | 'boots'
+    | 'programs'
+    | 'log'
+    | 'holders'
+    | 'bundles'
+    | 'hot'
+    | 'admission'
+    | 'delivery'
   > {
   /** This server on the boot network. */
   readonly address: string
@@ -48,15 +58,16 @@ export async function startNodeServer(options: NodeServerOptions): Promise<NodeS
     keepAliveTimeout: patience.idle,
     connectionTimeout: patience.idle,
     forceCloseConnections: true,
+    clientErrorHandler: cutBadClients(refusals),
     http: { headersTimeout: patience.headers, connectionsCheckingInterval: patience.checking },
   })
   limitConnections(app.server, settings.connections, refusals)
   const url = () => `http://${options.address}:${(app.server.address() as AddressInfo).port}`
+  const sender = new FileSender(log)
   const context: NodeContext = {
     ...options,
+    sender,
     templates: await loadTemplates(),
-    delivery: new Delivery(settings.bandwidth),
-    admission: settings.admission === undefined ? undefined : new Admission(settings.admission),
     caches: rackCaches(settings.caches),
     refusals,
     server: url,
@@ -71,7 +82,7 @@ export async function startNodeServer(options: NodeServerOptions): Promise<NodeS
   app.setNotFoundHandler((request) => {
     throw new BootloomError('ROUTE_UNKNOWN', `nothing is at ${request.url.slice(0, 200)}`)
   })
-  const served = [scriptRoutes, bundleRoutes, reportRoutes, programRoutes, healthRoutes]
+  const served = [scriptRoutes, bundleRoutes, reportRoutes, missRoutes, programRoutes, healthRoutes]
   for (const routes of [...served, matchboxRoutes, pixiecoreRoutes, noCloudRoutes]) {
     // Each in a scope of its own: scripts have another error handler, reports another body parser.
     app.register(async (scope) => routes(scope, context))
@@ -85,7 +96,11 @@ export async function startNodeServer(options: NodeServerOptions): Promise<NodeS
     const where = `${options.address}:${options.port}`
     throw new BootloomError('PORT_IN_USE', `another program listens on ${where}`, { where, cause: error })
   }
-  return { url: url(), refused: refusals.counts, close: () => app.close() }
+  const close = async () => {
+    await app.close()
+    sender.close()
+  }
+  return { url: url(), refused: refusals.counts, close }
 }
 
 /** Boot programs for UEFI HTTP Boot, which is told a URL by DHCP. */

@@ -17,7 +17,10 @@ export class Refusals {
     this.#log = log
   }
 
-  /** Since the start, by kind: an error's code, `CONNECTIONS_TOTAL`, `CONNECTIONS_OF_ADDRESS` or `READER_CUT`. */
+  /**
+   * Since the start, by kind: an error's code, `CONNECTIONS_TOTAL`, `CONNECTIONS_OF_ADDRESS`, `REQUEST_LATE`,
+   * `REQUEST_MALFORMED` or `READER_CUT`.
+   */
   get counts(): ReadonlyMap<string, number> {
     return this.#counts
   }

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { bootArguments, foreignCommandLine } from '../compose/boot-arguments.ts'
+import type { Wait } from '../fleet/admission.ts'
 import type { BootAnswer } from '../fleet/assignment.ts'
-import type { Wait } from './admission.ts'
 import { requireHolder } from './holder.ts'
 import type { NodeContext } from './node-context.ts'
 import { identityOf, macOf, queryValue } from './request.ts'
@@ -73,18 +73,19 @@ export function scriptRoutes(app: FastifyInstance, context: NodeContext): void {
   }
 
   async function bootFrom(mac: string, answer: ToBoot, identity: Identity, cache: string | undefined) {
-    const { blueprint, bundle: digest } = answer
+    const { blueprint, bundle: digest, gaveUp } = answer
     const bundle = await context.bundles.get(digest)
-    const boot = boots.script(mac, 'boot', { blueprint, bundle: digest }, identity)
+    const boot = boots.script(mac, 'boot', { blueprint, bundle: digest, gaveUp }, identity)
     const sizes = { kernelBytes: bundle.kernel.size, initramfsBytes: bundle.initramfs.size }
     const named = { server: server(), mac, boot: boot.id, bundle: digest }
+    const { deadline } = boots
     const common = { ...named, ...sizes, files: cache ?? server(), blueprint }
     const { config } = bundle
     if (config.level === 'foreign') {
       const values = { mac, server: server(), hostname: answer.hostname }
       return foreignScript(templates, { ...common, cmdline: foreignCommandLine(config.cmdline, values) })
     }
-    return bootScript(templates, { ...common, cmdline: `${config.cmdline} ${bootArguments(named)}`.trim() })
+    return bootScript(templates, { ...common, cmdline: `${config.cmdline} ${bootArguments({ ...named, deadline })}`.trim() })
   }
 }
 

@@ -1,7 +1,7 @@
 import prettyBytes from 'pretty-bytes'
 import { asBootloomError } from '../config/errors.ts'
+import { type Wait, waitWords } from '../fleet/admission.ts'
 import { fillTemplate, screenText } from '../fleet/template.ts'
-import type { Wait } from './admission.ts'
 import type { Templates } from './template.ts'
 
 /** Seconds that a node waits before it asks again. */
@@ -52,11 +52,9 @@ export const notReadyScript = (
 export function waitingScript(
   templates: Templates,
   values: { server: string; mac: string; blueprint: string },
-  { place, of, seconds, estimate }: Wait,
+  wait: Wait,
 ): string {
-  const told = { place, of, retry: seconds, estimate }
-  const words = Object.fromEntries(Object.entries(told).map(([name, value]) => [name, String(value)]))
-  return fillTemplate(templates.waiting, { ...values, ...words })
+  return fillTemplate(templates.waiting, { ...values, ...waitWords(wait) })
 }
 
 export const localScript = (templates: Templates, mac: string): string => fillTemplate(templates.local, { mac })

@@ -21,10 +21,17 @@ export interface TreeRequest {
 
 export type SourceRequest = { readonly deb: DebRequest } | { readonly tree: TreeRequest }
 
+/** A package that stays on a version, should the stack have it at all. */
+export interface PinnedPackage {
+  readonly name: string
+  readonly version: string
+}
+
 /** What a stack is made from. A blueprint, its tree paths made absolute, fits as it is. */
 export interface StackRequest {
   readonly stack: readonly SourceRequest[]
   readonly kernel: { readonly flavour: 'cloud' | 'generic' }
+  readonly pins?: readonly PinnedPackage[]
   /** The stack that stood before: what changed against it is reported. */
   readonly previous?: Digest | undefined
 }

@@ -59,7 +59,7 @@ async function update(
   const found = await withLock(
     context.directory,
     'apt',
-    () => resolveDebs(debs, request.kernel.flavour, context, progress, signal),
+    () => resolveDebs(debs, request.kernel.flavour, context, progress, signal, request.pins),
     signal,
   )
   const components = await debComponents(found.packages, context, progress, signal)

@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { watch } from 'chokidar'
 
 /** Milliseconds without a change after which a tree has settled. */
 const quiet = 150
@@ -10,6 +9,7 @@ const quiet = 150
  */
 export async function watchTree(path: string, onSettled: () => void, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
+  const { watch } = await import('chokidar')
   const watcher = watch(path, { ignoreInitial: true, followSymlinks: false, ignorePermissionErrors: true })
   let timer: NodeJS.Timeout | undefined
   signal.addEventListener('abort', () => {

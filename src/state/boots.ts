@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { keys } from './keys.ts'
 import { parseRecord } from './record.ts'
 import type { Redis } from './redis.ts'
+import { noteRunning } from './running.ts'
 
 /** What can happen in a boot, in the order in which it usually does. */
 const stageNames = [
@@ -36,7 +37,7 @@ const stageSchema = z.object({
   bytes: z.number().optional(),
   /** Milliseconds that a transfer took. */
   took: z.number().optional(),
-  /** What the script told the node: boot, unassigned, local, not-ready, error. */
+  /** What the script told the node: boot, waiting, unassigned, local, not-ready, error. */
   action: z.string().optional(),
   /** Seconds on the node's own clock. */
   uptime: z.number().optional(),
@@ -59,6 +60,8 @@ const bootSchema = z.object({
   updatedAt: z.number(),
   blueprint: z.string().optional(),
   bundle: z.string().optional(),
+  /** The bundle assigned, where the node was given another because it had not come up with that one. */
+  gaveUp: z.string().optional(),
   stages: z.array(stageSchema),
   outcome: z.enum(['ready', 'failed', 'delivered']).optional(),
   reason: z.string().optional(),
@@ -97,6 +100,7 @@ export async function putBoots(redis: Redis, boots: readonly Boot[]): Promise<vo
     const oldest = updatedAt - recentFor
     const of = keys.bootsOf(mac)
     multi.eval(index, 2, of, keys.recentBoots(), id, updatedAt, expiry, keptPerNode, oldest, keys.boot(''))
+    noteRunning(multi, boot)
   }
   for (const [error] of (await multi.exec()) ?? []) if (error) throw error
 }

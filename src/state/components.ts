@@ -55,6 +55,29 @@ export async function componentsOfDebs(
   return found.map((value) => (value !== null && isDigest(value) ? value : undefined))
 }
 
+/** The .debs that a package of this name and version was read from, when it ever was. */
+export async function debsOfComponent(redis: Redis, name: string, version: string): Promise<Digest[]> {
+  const components = new Set(
+    (await componentsNamed(redis, name)).flatMap((one) => (one.version === version ? [one.digest] : [])),
+  )
+  if (components.size === 0) return []
+  const found = Object.entries(await redis.hgetall(keys.componentsOfDebs()))
+  return found.flatMap(([field, component]) => {
+    const deb = field.replace(/^deb:/, '')
+    return components.has(component as Digest) && isDigest(deb) ? [deb] : []
+  })
+}
+
+/** Every version known of a Debian package. */
+export async function componentsNamed(redis: Redis, name: string): Promise<ComponentSummary[]> {
+  // Looked for in the text first: thousands are known, and parsing all of them takes longer than all that follows.
+  const word = JSON.stringify(name)
+  return (await redis.hvals(keys.components()))
+    .filter((json) => json.includes(word))
+    .map((json) => parseRecord(summarySchema, json, keys.components()))
+    .filter((one) => one.kind === 'deb' && one.name === name)
+}
+
 /** Every component known, sorted by kind, name and version. */
 export async function listComponents(redis: Redis): Promise<ComponentSummary[]> {
   const records = await redis.hvals(keys.components())

@@ -20,6 +20,11 @@ export interface StoredEvent extends Event {
 
 const kept = 10_000
 
+/** Lua: `addEvent(key of the events, JSON)`, for scripts that change something and tell of it at once. */
+export const addingEvent = `
+local function addEvent(key, json) redis.call('XADD', key, 'MAXLEN', '~', ${kept}, '*', 'json', json) end
+`
+
 export async function addEvent(redis: Redis, event: Event): Promise<string | null> {
   return redis.xadd(keys.events(), 'MAXLEN', '~', kept, '*', 'json', JSON.stringify(event))
 }

@@ -19,10 +19,21 @@ export const keys = {
   segments: () => `${prefix}:segments`,
   /** Hash digest → JSON summary of every bundle known. */
   bundles: () => `${prefix}:bundles`,
+  /** Hash digest of a bundle → JSON of what replaying it found. */
+  replays: () => `${prefix}:replays`,
   /** Hash channel → digest, one for each blueprint. */
   channels: (blueprint: string) => `${prefix}:channels:${blueprint}`,
   /** Newest first: JSON of each move of the channel. */
   channelHistory: (blueprint: string, channel: string) => `${prefix}:channel-history:${blueprint}:${channel}`,
+  /** Hash blueprint → JSON of the bundle that no automatism may bring to its channels. */
+  holds: () => `${prefix}:holds`,
+  /** Hash MAC → JSON of the bundles that the node was given and was not ready with, one for each blueprint. */
+  tries: (blueprint: string) => `${prefix}:tries:${blueprint}`,
+  /** Hash MAC → JSON of what the node last was ready with. */
+  runs: () => `${prefix}:runs`,
+  /** Sorted set of bundles by when a node was first ready with them (milliseconds since 1970), and the same of one group. */
+  readyBundles: (blueprint: string, group?: string) =>
+    `${prefix}:ready:${blueprint}${group === undefined ? '' : `:${group}`}`,
   /** Hash MAC → JSON of what the admin said of the node. */
   nodes: () => `${prefix}:nodes`,
   /** Hash MAC → milliseconds since 1970 when it was first seen. */
@@ -44,6 +55,8 @@ export const keys = {
   leaseExpiry: (subnet: string) => `${prefix}:{${subnet}}:lease-expiry`,
   /** Sorted set of addresses offered or declined, by when they are free again (milliseconds since 1970). */
   leaseHolds: (subnet: string) => `${prefix}:{${subnet}}:lease-holds`,
+  /** Counts how often somebody's lease was ended or given to another: what servers remember may be wrong from then on. */
+  leaseTakings: (subnet: string) => `${prefix}:{${subnet}}:lease-takings`,
   /** Bitmap of the addresses that have a record, counted from the subnet's first. */
   usedAddresses: (subnet: string) => `${prefix}:{${subnet}}:used-addresses`,
   /** Hash MAC → address kept for it, one for each subnet. */
@@ -56,6 +69,12 @@ export const keys = {
   bootsOf: (mac: string) => `${prefix}:boots:${mac}`,
   /** Sorted set of boot ids by when something last happened in them; the recent ones only. */
   recentBoots: () => `${prefix}:boots-recent`,
+  /** Hash MAC → digest of the bundle that it runs; derived from the boots. */
+  running: () => `${prefix}:running`,
+  /** Hash `BLUEPRINT PACKAGE` → JSON of the version that it stays on, until when and why. */
+  pins: () => `${prefix}:pins`,
+  /** Hash path → JSON of what running nodes missed of it, one for each blueprint. */
+  misses: (blueprint: string) => `${prefix}:misses:${blueprint}`,
   /** Stream of events, trimmed. */
   events: () => `${prefix}:events`,
 } as const

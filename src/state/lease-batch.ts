@@ -14,6 +14,10 @@ export interface Op {
   readonly names: string
   readonly address: string
   readonly milliseconds: number
+  /** The machine's firmware asks, not what it has started. */
+  readonly firmware: boolean
+  /** Of an offer: an address held in reserve for whoever comes first, or ''. */
+  readonly spare: string
 }
 
 /** What an op is done in: a subnet, and the addresses that may be given. */
@@ -34,6 +38,9 @@ const largest = 64
 /** Milliseconds after which Redis counts as away; clients ask again after 4 s (RFC 2131 §4.1). */
 const patience = 1000
 
+/** Milliseconds for which what Redis has last said of a subnet counts as known. */
+const current = 1000
+
 /** Redis did not take the change; whether it came to be is not known. */
 export class LeaseTableAway extends Error {
   constructor(reason: string, cause?: unknown) {
@@ -52,14 +59,25 @@ export class LeaseBatches {
   readonly #redis: Redis
   readonly #script: Script
   readonly #waiting = new Map<Scope, Waiting[]>()
+  readonly #onTaking: (subnet: string) => void
+  /** By subnet: the count of takings after the last batch, and when it was. */
+  readonly #heard = new Map<string, { readonly takings: number; readonly at: number }>()
   #working = false
   /** A batch that Redis has not answered in time: until it does, or fails, nothing more is sent. */
   #stalled: Promise<unknown> | undefined
 
-  constructor(redis: Redis) {
+  /** `onTaking`: through another server, somebody lost a lease of this subnet, or an address was reserved. */
+  constructor(redis: Redis, onTaking: (subnet: string) => void) {
     this.#redis = redis
-    redis.defineCommand('bootloomLeases', { numberOfKeys: 7, lua: batchScript })
+    this.#onTaking = onTaking
+    redis.defineCommand('bootloomLeases', { numberOfKeys: 8, lua: batchScript })
     this.#script = (redis as unknown as { bootloomLeases: Script }).bootloomLeases.bind(redis)
+  }
+
+  /** There is more to do than is on its way, and what others did up to a second ago is known. */
+  isBusyAndCurrent(subnet: string): boolean {
+    const heard = this.#working && !this.#stalled && this.#heard.get(subnet)
+    return heard !== false && heard !== undefined && performance.now() - heard.at < current
   }
 
   /** Rejects with LeaseTableAway when Redis is away, at once where that is known already. */
@@ -91,6 +109,7 @@ export class LeaseBatches {
       if (waiting.length > 0) this.#waiting.set(scope, waiting)
       try {
         const answers = await this.#send(scope, batch)
+        this.#hear(scope.subnet, Number(answers[batch.length]), Number(answers[batch.length + 1]))
         for (const [i, { settle }] of batch.entries()) settle(answers[i]!)
       } catch (error) {
         for (const { fail } of batch) fail(error as Error)
@@ -99,11 +118,16 @@ export class LeaseBatches {
     this.#working = false
   }
 
+  #hear(subnet: string, before: number, own: number): void {
+    if (this.#heard.get(subnet)?.takings !== before) this.#onTaking(subnet)
+    this.#heard.set(subnet, { takings: before + own, at: performance.now() })
+  }
+
   async #send({ subnet, words }: Scope, batch: readonly Waiting[]): Promise<string[]> {
     if (this.#stalled) throw new LeaseTableAway('it was silent for too long')
     const all = [...keysOf(subnet), ...words]
-    for (const { what, identity, names, address, milliseconds } of batch) {
-      all.push(what, identity, names, address, Math.floor(milliseconds))
+    for (const { what, identity, names, address, milliseconds, firmware, spare } of batch) {
+      all.push(what, identity, names, address, Math.floor(milliseconds), firmware ? 'f' : '', spare)
     }
     const sent = this.#script(...all).catch((cause: Error) => {
       throw new LeaseTableAway(cause.message, cause)
@@ -127,4 +151,5 @@ const keysOf = (subnet: string) => [
   keys.reservedAddresses(subnet),
   keys.leaseHolds(subnet),
   keys.usedAddresses(subnet),
+  keys.leaseTakings(subnet),
 ]

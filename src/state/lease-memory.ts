@@ -8,10 +8,20 @@ interface Remembered {
   readonly ends: number
   /** Nobody else gets the address before this, whatever happens meanwhile to Redis and to this server's connection. */
   readonly safeUntil: number
+  /** Of which age of its subnet it is; see `distrust`. */
+  readonly age: number
 }
 
-/** About 30 MB. Beyond, whose lease was written longest ago is forgotten first. */
+/** About 30 MB for each subnet. Beyond, whose lease was written longest ago is forgotten first. */
 const most = 65_536
+
+/** The leases of one subnet. */
+interface Remembrance {
+  readonly byClient: Map<string, Remembered>
+  /** Address → the client's identity. */
+  readonly byAddress: Map<string, string>
+  age: number
+}
 
 /**
  * What this server knows of its clients without Redis. The table keeps an address for a client for the length of its
@@ -19,45 +29,92 @@ const most = 65_536
  * here, though another server may still reach Redis.
  */
 export class LeaseMemory {
-  readonly #leases = new Map<string, Remembered>()
+  readonly #subnets = new Map<string, Remembrance>()
 
   /** Notes a lease that Redis has taken. `asked` is when it was asked to, so that our end never comes after its own. */
   written(subnet: string, client: LeaseClient, address: string, seconds: number, asked: number): void {
     const ends = asked + seconds * 1000
-    this.#put({ subnet, client, address, ends, safeUntil: ends + seconds * 1000 })
+    const leases = this.#of(subnet)
+    this.#put(leases, { subnet, client, address, ends, safeUntil: ends + seconds * 1000, age: leases.age })
   }
 
-  forget(subnet: string, client: LeaseClient): void {
-    this.#leases.delete(keyOf(subnet, client))
+  forget(subnet: string, { identity }: LeaseClient): void {
+    const leases = this.#of(subnet)
+    const lease = leases.byClient.get(identity)
+    if (!lease) return
+    leases.byClient.delete(identity)
+    if (leases.byAddress.get(lease.address) === identity) leases.byAddress.delete(lease.address)
   }
 
   /** The address that a client may go on with. */
   addressOf(subnet: string, client: LeaseClient): string | undefined {
-    const lease = this.#leases.get(keyOf(subnet, client))
+    const lease = this.#subnets.get(subnet)?.byClient.get(client.identity)
     return lease && lease.ends > performance.now() ? lease.address : undefined
+  }
+
+  /** What was written so far may since have been taken from its clients by others: it is not offered from here. */
+  distrust(subnet: string): void {
+    this.#of(subnet).age++
+  }
+
+  /**
+   * The address of a lease that runs for so many seconds more, where Redis would not say anything else: the client has
+   * the names that it was bound with, and nobody has ended a lease since.
+   */
+  boundAddress(subnet: string, client: LeaseClient, seconds: number): string | undefined {
+    // Under other identities the machine may have been bound since.
+    if (client.identity !== `mac:${client.mac}`) return undefined
+    const leases = this.#subnets.get(subnet)
+    const lease = leases?.byClient.get(client.identity)
+    if (lease?.age !== leases?.age || !lease || !sameNames(lease.client, client)) return undefined
+    return lease.ends > performance.now() + seconds * 1000 ? lease.address : undefined
   }
 
   /** Grants a lease without Redis: false when the address is not the client's, or not for that long. */
   extend(subnet: string, client: LeaseClient, address: string, seconds: number): boolean {
-    const lease = this.#leases.get(keyOf(subnet, client))
+    const leases = this.#of(subnet)
+    const lease = leases.byClient.get(client.identity)
     const ends = performance.now() + seconds * 1000
     if (!lease || lease.address !== address || ends > lease.safeUntil) return false
-    this.#put({ ...lease, ends })
+    this.#put(leases, { ...lease, ends })
     return true
   }
 
   /** The leases that run. */
   running(): Remembered[] {
     const now = performance.now()
-    return [...this.#leases.values()].filter(({ ends }) => ends > now)
+    return [...this.#subnets.values()].flatMap(({ byClient }) =>
+      [...byClient.values()].filter(({ ends }) => ends > now),
+    )
   }
 
-  #put(lease: Remembered): void {
-    const key = keyOf(lease.subnet, lease.client)
-    this.#leases.delete(key)
-    this.#leases.set(key, lease)
-    if (this.#leases.size > most) this.#leases.delete(this.#leases.keys().next().value!)
+  #of(subnet: string): Remembrance {
+    const known = this.#subnets.get(subnet)
+    if (known) return known
+    const leases = { byClient: new Map(), byAddress: new Map(), age: 0 }
+    this.#subnets.set(subnet, leases)
+    return leases
+  }
+
+  #put({ byClient, byAddress }: Remembrance, lease: Remembered): void {
+    const { identity } = lease.client
+    const before = byAddress.get(lease.address)
+    if (before !== identity) {
+      // The client has moved, or the machine goes by another identity now.
+      if (before !== undefined) byClient.delete(before)
+      byAddress.set(lease.address, identity)
+    }
+    const old = byClient.get(identity)
+    if (old) {
+      byClient.delete(identity)
+      if (old.address !== lease.address && byAddress.get(old.address) === identity) byAddress.delete(old.address)
+    }
+    byClient.set(identity, lease)
+    if (byClient.size > most) this.forget(lease.subnet, byClient.values().next().value!.client)
   }
 }
 
-const keyOf = (subnet: string, { identity }: LeaseClient) => `${subnet} ${identity}`
+function sameNames(one: LeaseClient, other: LeaseClient): boolean {
+  const [left = [], right = []] = [one.names, other.names]
+  return left.length === right.length && left.every((name, at) => name === right[at])
+}

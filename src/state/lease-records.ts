@@ -9,7 +9,7 @@ export interface Lease {
   readonly expires: number
 }
 
-const states = { o: 'offered', b: 'bound', r: 'released', d: 'declined' } as const
+const states = { o: 'offered', b: 'bound', f: 'bound', r: 'released', d: 'declined' } as const
 
 /** Reads a record of the lease table; `lease-scripts.ts` says how it is laid out. */
 export function readLease(address: string, record: string): Lease {

@@ -50,6 +50,18 @@ local function ended_longest_ago(names)
 end
 `
 
+/** Whom an address is held for that a server has in reserve. */
+export const serverPrefix = 'server:'
+
+/** An address that a server has looked at already, and holds for whoever comes first. */
+const spare = `
+local function held_for_anybody(address, names)
+  local lease = address ~= '' and in_pool(address) and lease_at(address)
+  if not lease or string.sub(lease.client, 1, ${serverPrefix.length}) ~= '${serverPrefix}' then return nil end
+  if not reserved_for_other(address, names) then return address, lease end
+end
+`
+
 /** Under pressure an offer is held only for as long as a client takes to choose (iPXE and OVMF: 4 s). Milliseconds. */
 const shortHold = 10_000
 /** As long as it may take another server to answer the REQUEST that we both heard. Milliseconds. */
@@ -61,18 +73,21 @@ local op = {}
 
 -- Half of the pool is merely held: somebody asks under ever new names (DHCP starvation).
 local pressed = size > 0 and call('ZCARD', KEYS[6]) * 2 >= size
-function op.offer(client, names, wanted, hold)
+function op.offer(client, names, wanted, hold, firmware, spare)
+  local for_server = string.sub(client, 1, ${serverPrefix.length}) == '${serverPrefix}'
+  if for_server and (call('ZCARD', KEYS[3]) + call('ZCARD', KEYS[6])) * 4 >= size * 3 then return '' end
   if pressed then hold = math.min(hold, ${shortHold}) end
-  local held, holding = held_by(client)
+  local held, holding = kept_for(client, names, firmware)
   local address = reserved_for(names)
   local lease = address and lease_at(address)
-  if not address or not free_for(address, lease, client, names) then
+  if not address or not free_for(address, lease, client, names, firmware) then
     address, lease = held, holding
-    if not held or not in_pool(held) or not free_for(held, holding, client, names) then
+    if not held or not in_pool(held) or not free_for(held, holding, client, names, firmware) then
       address = wanted ~= '' and in_pool(wanted) and wanted
       lease = address and lease_at(address)
-      if not address or not free_for(address, lease, client, names) then
-        address, lease = never_used(client, names), nil
+      if not address or not free_for(address, lease, client, names, firmware) then
+        address, lease = held_for_anybody(spare, names)
+        if not address then address = never_used(client, names) end
         if not address then
           address = ended_longest_ago(names)
           if not address then return '' end
@@ -81,37 +96,38 @@ function op.offer(client, names, wanted, hold)
       end
     end
   end
-  local known = lease and lease.client == client
-  local bound = known and lease.state == 'b' and lease.expires > now
+  local known = lease and (lease.client == client or lease.mac == mac_of(names))
+  local bound = known and (lease.state == 'b' or lease.state == 'f') and lease.expires > now
   if bound and lease.expires > now + hold then return '=' .. address end
-  if held and held ~= address and holding.state == 'o' then forget(held, holding) end
+  if held and held ~= address and holding.state == 'o' and holding.client == client then forget(held, holding) end
   local ends = now + hold
-  if bound then write(address, lease, client, mac_of(names), 'b', ends, math.max(lease.free, ends))
+  if bound then write(address, lease, lease.client, lease.mac, lease.state, ends, math.max(lease.free, ends))
   else write(address, lease, client, mac_of(names), 'o', ends, ends) end
   return (known and '=' or '') .. address
 end
 
 -- A lease that ran out stays its client's for as long again: a server that is cut off from Redis may have renewed it.
-local function bind(address, lease, client, names, lasting)
-  write(address, lease, client, mac_of(names), 'b', now + lasting, now + lasting * 2)
+local function bind(address, lease, client, names, lasting, firmware)
+  write(address, lease, client, mac_of(names), firmware and 'f' or 'b', now + lasting, now + lasting * 2)
   return '1'
 end
-function op.commit(client, names, address, lasting)
+function op.commit(client, names, address, lasting, firmware)
   if not in_pool(address) and reserved_for(names) ~= address then return '' end
   local lease = lease_at(address)
-  if not free_for(address, lease, client, names) then return '' end
+  if not free_for(address, lease, client, names, firmware) then return '' end
   if not lease or lease.client ~= client then
     local held, holding = held_by(client)
-    if held then forget(held, holding) end
+    if held and held ~= address then forget(held, holding) end
   end
-  return bind(address, lease, client, names, lasting)
+  return bind(address, lease, client, names, lasting, firmware)
 end
-function op.restore(client, names, address, lasting)
+function op.restore(client, names, address, lasting, firmware)
   local lease = lease_at(address)
   if not lease and held_by(client) then return '' end
-  if lease and (lease.client ~= client or lease.state ~= 'b') then return '' end
-  if lease and lease.expires >= now + lasting then return '1' end
-  return bind(address, lease, client, names, lasting)
+  -- Offered: Redis was killed before what it had acknowledged was in its file.
+  if lease and (lease.client ~= client or lease.state == 'r') then return '' end
+  if lease and lease.state ~= 'o' and lease.expires >= now + lasting then return '1' end
+  return bind(address, lease, client, names, lasting, firmware)
 end
 -- The record stays, so that the client gets the same address again while nobody needs it.
 function op.release(client, names, address)
@@ -139,16 +155,19 @@ end
 
 local answers = {}
 while at < #ARGV do
-  answers[#answers + 1] = op[ARGV[at + 1]](ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], tonumber(ARGV[at + 5]))
-  at = at + 5
+  answers[#answers + 1] = op[ARGV[at + 1]](ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], tonumber(ARGV[at + 5]),
+    ARGV[at + 6] == 'f', ARGV[at + 7])
+  at = at + 7
 end
+answers[#answers + 1] = call('GET', KEYS[8]) or '0'
+answers[#answers + 1] = taken and '1' or '0'
 `
 
-/** Many changes of one subnet at once. */
-export const batchScript = [openTable, search, ops, writeTable, 'return answers'].join('\n')
+/** Many changes of one subnet at once. After their answers: how many takings there were before, and whether there was one. */
+export const batchScript = [openTable, search, spare, ops, writeTable, 'return answers'].join('\n')
 
 /**
- * KEYS: reservations, reserved addresses. ARGV: name, address. Moves the reservation both ways; a lease that another
+ * KEYS: reservations, reserved addresses, takings. ARGV: name, address. Moves the reservation both ways; a lease that another
  * holds on the address runs out by itself.
  */
 export const reserveScript = `
@@ -158,5 +177,6 @@ local before = redis.call('HGET', KEYS[1], ARGV[1])
 if before then redis.call('HDEL', KEYS[2], before) end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[1])
+redis.call('INCR', KEYS[3])
 return ''
 `

@@ -3,14 +3,15 @@
  * Time is Redis's own clock, so that all servers agree on what has expired.
  *
  * KEYS: 1 leases, 2 holders, 3 expiry (bound and released), 4 reservations, 5 reserved addresses, 6 holds (offered and
- * declined), 7 used: a bit for each address that has a record, counted from the subnet's first.
+ * declined), 7 used: a bit for each address that has a record, counted from the subnet's first, 8 takings.
  */
 export const openTable = `
 local call = redis.call
 local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 
--- A record: state (1 letter), end of the lease and end of its grace (13 digits each, ms), MAC, space, client.
+-- A record: state (1 letter), end of the lease and end of its grace (13 digits each, ms), MAC, space, client. States: o
+-- offered, b bound, f bound by firmware, r released, d declined.
 local function read(record)
   local space = string.find(record, ' ', 28, true)
   return { state = string.sub(record, 1, 1), expires = tonumber(string.sub(record, 2, 14)),
@@ -21,7 +22,7 @@ end
 -- Calls are what costs: all that the batch may need is read at once, changed in these tables, and written at the end.
 -- A value is false where Redis has nothing.
 local leases, holders, changed_leases, changed_holders, set_before = {}, {}, {}, {}, {}
-local held_by_state = { o = KEYS[6], d = KEYS[6], b = KEYS[3], r = KEYS[3] }
+local held_by_state = { o = KEYS[6], d = KEYS[6], b = KEYS[3], f = KEYS[3], r = KEYS[3] }
 local function keep_lease(address, record)
   local lease = record and read(record)
   leases[address] = lease
@@ -69,29 +70,49 @@ local function in_pool(address)
   return false
 end
 
+-- A client is known by its MAC, too: whoever bound an address last, on the machine with this MAC.
+local function machine(mac) return 'mac:' .. mac end
+local function mac_of(names) return string.match(names, '^%S+') end
+
+-- Somebody lost what a server may remember as his.
+local taken = false
 local function forget(address, lease)
+  if lease.state ~= 'o' and lease.state ~= 'd' then taken = true end
   leases[address] = false
   changed_leases[address] = true
   call('SETBIT', KEYS[7], number(address) - base, 0)
   if lease.client ~= '' and address_of(lease.client) == address then hold(lease.client, false) end
+  if address_of(machine(lease.mac)) == address then hold(machine(lease.mac), false) end
 end
 local function write(address, before, client, mac, state, expires, free)
   leases[address] = { state = state, expires = expires, free = free, mac = mac, client = client }
   changed_leases[address] = true
   if not before then call('SETBIT', KEYS[7], number(address) - base, 1)
-  elseif before.client ~= '' and before.client ~= client and address_of(before.client) == address then
-    hold(before.client, false)
+  elseif before.client ~= client then
+    if before.client ~= '' and before.state ~= 'o' then taken = true end
+    if before.client ~= '' and address_of(before.client) == address then hold(before.client, false) end
+    if before.mac ~= mac and address_of(machine(before.mac)) == address then hold(machine(before.mac), false) end
   end
+  if state == 'r' then taken = true end
   if client ~= '' and address_of(client) ~= address then hold(client, address) end
+  if (state == 'b' or state == 'f') and address_of(machine(mac)) ~= address then
+    local other = address_of(machine(mac))
+    local lease = other and lease_at(other)
+    if not lease or lease.client ~= machine(mac) or lease.free <= now then hold(machine(mac), address) end
+  end
 end
 
 local clients, wanted = {}, {}
-for i = at, #ARGV - 5, 5 do
-  if holders[ARGV[i + 2]] == nil then
-    holders[ARGV[i + 2]] = false
-    clients[#clients + 1] = ARGV[i + 2]
-  end
+local function will_need(client)
+  if holders[client] ~= nil then return end
+  holders[client] = false
+  clients[#clients + 1] = client
+end
+for i = at, #ARGV - 7, 7 do
+  will_need(ARGV[i + 2])
+  if string.sub(ARGV[i + 2], 1, 4) ~= 'mac:' then will_need(machine(mac_of(ARGV[i + 3]))) end
   if ARGV[i + 4] ~= '' then wanted[#wanted + 1] = ARGV[i + 4] end
+  if ARGV[i + 7] ~= '' then wanted[#wanted + 1] = ARGV[i + 7] end
 end
 for i, address in ipairs(call('HMGET', KEYS[2], unpack(clients))) do
   holders[clients[i]] = address
@@ -120,13 +141,16 @@ local function reserved_for(names)
     if address then return address end
   end
 end
-local function mac_of(names) return string.match(names, '^%S+') end
-
+-- Firmware and the system that it starts are one machine, under whatever identities: either goes on with what the other
+-- had. Two systems that share a MAC are not.
+local function of_machine(lease, names, firmware)
+  return lease.state ~= 'd' and (firmware or lease.state == 'f') and lease.mac == mac_of(names)
+end
 -- Free for this client: nobody else's by a reservation, and not held by anybody else now. A reserved address belongs to
--- the machine, whatever identity it uses: firmware and the running system may differ in theirs.
-local function free_for(address, lease, client, names)
+-- the machine, whatever identity it uses.
+local function free_for(address, lease, client, names, firmware)
   if reserved_for_other(address, names) then return false end
-  if not lease or lease.client == client or lease.free <= now then return true end
+  if not lease or lease.client == client or lease.free <= now or of_machine(lease, names, firmware) then return true end
   return lease.state ~= 'd' and lease.mac == mac_of(names) and any_reserved and call('HGET', KEYS[5], address) and true
 end
 -- The address of a client on record, and its lease.
@@ -134,6 +158,17 @@ local function held_by(client)
   local address = address_of(client)
   local lease = address and lease_at(address)
   if lease and lease.client == client then return address, lease end
+end
+-- The same, or what its machine has: what firmware has just bound goes before all, it is what runs on.
+local function kept_for(client, names, firmware)
+  local own, lease = held_by(client)
+  if own and string.sub(client, 1, 4) == 'mac:' then return own, lease end
+  local address = address_of(machine(mac_of(names)))
+  local other = address and lease_at(address)
+  if not other or other.mac ~= mac_of(names) or other.state == 'd' then return own, lease end
+  if other.state == 'f' and other.expires > now then return address, other end
+  if not own and (other.free <= now or of_machine(other, names, firmware)) then return address, other end
+  return own, lease
 end
 `
 
@@ -171,4 +206,5 @@ for client in pairs(changed_holders) do
 end
 write_all('HSET', KEYS[2], held)
 write_all('HDEL', KEYS[2], unheld)
+if taken then call('INCR', KEYS[8]) end
 `

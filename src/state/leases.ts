@@ -4,11 +4,12 @@ import { keys } from './keys.ts'
 import { LeaseBatches, LeaseTableAway, type Op, type Scope } from './lease-batch.ts'
 import { DeclineLimit } from './lease-limits.ts'
 import { LeaseMemory } from './lease-memory.ts'
+import { addressNumber, type Pool, PoolScopes } from './lease-pools.ts'
 import { type Lease, readLease } from './lease-records.ts'
-import { reserveScript } from './lease-scripts.ts'
+import { reserveScript, serverPrefix } from './lease-scripts.ts'
 import type { Redis } from './redis.ts'
 
-export type { Lease }
+export type { Lease, Pool }
 
 /** Who asks for an address: `identity` tells clients apart. */
 export interface LeaseClient {
@@ -19,15 +20,8 @@ export interface LeaseClient {
    * 82.1). Without spaces. The first that has a reservation counts, the MAC before all.
    */
   readonly names?: readonly string[]
-}
-
-/** Addresses given out dynamically in a subnet: without those of the server, the router and the like. */
-export interface Pool {
-  /** The subnet's name in the table: its CIDR. */
-  readonly subnet: string
-  /** First and last of each range, in the order in which they are used up. */
-  readonly ranges: readonly (readonly [string, string])[]
-  readonly never: readonly string[]
+  /** The machine's firmware asks: it is given what the system on this MAC had, and the system what it had. */
+  readonly firmware?: boolean
 }
 
 interface Offer {
@@ -43,9 +37,23 @@ interface Offer {
 export interface Leases {
   /**
    * Holds an address for a client: the one reserved for its MAC, the one it had, the one it wants, one never used, or
-   * the one whose lease ended longest ago, in this order. Undefined when every address is held.
+   * the one whose lease ended longest ago, in this order. Undefined when every address is held. Before one never used goes
+   * `spare`, an address that `holdSpare` has held.
    */
-  offer(pool: Pool, client: LeaseClient, wanted: string | undefined, holdSeconds: number): Promise<Offer | undefined>
+  offer(
+    pool: Pool,
+    client: LeaseClient,
+    wanted: string | undefined,
+    holdSeconds: number,
+    spare?: string,
+  ): Promise<Offer | undefined>
+  /**
+   * Holds an address for nobody in particular: `offer` gives it as its `spare`. `slot` tells a server's spares apart; its
+   * former one is held on, while it is still there. Undefined when three quarters of the pool are in use.
+   */
+  holdSpare(pool: Pool, slot: string, holdSeconds: number): Promise<string | undefined>
+  /** Keeps a spare from everybody: somebody uses it. */
+  declineSpare(subnet: string, slot: string, address: string, holdSeconds: number): Promise<void>
   /**
    * Binds an address to a client. False when it is another's, or neither of the pool nor reserved for the client: the
    * answer must then be a NAK, never an ACK.
@@ -73,32 +81,22 @@ export interface Leases {
 
 /** The lease table on a connection: each change is in Redis when its promise is done. */
 export function openLeases(redis: Redis, log: Logger = silent): Leases {
-  const batches = new LeaseBatches(redis)
   const memory = new LeaseMemory()
+  const batches = new LeaseBatches(redis, (subnet) => memory.distrust(subnet))
   const declines = new DeclineLimit()
-  redis.defineCommand('bootloomLeaseReserve', { numberOfKeys: 2, lua: reserveScript })
+  redis.defineCommand('bootloomLeaseReserve', { numberOfKeys: 3, lua: reserveScript })
   const { bootloomLeaseReserve } = redis as unknown as { bootloomLeaseReserve: (...words: string[]) => Promise<string> }
-  const scopes = new WeakMap<Pool, Scope>()
-  const subnets = new Map<string, Scope>()
+  const scopes = new PoolScopes()
 
-  /** Kept for each pool: requests gather by it. */
-  function poolScope(pool: Pool): Scope {
-    const scope = scopes.get(pool) ?? { subnet: pool.subnet, words: poolWords(pool) }
-    scopes.set(pool, scope)
-    return scope
-  }
-  function subnetScope(subnet: string): Scope {
-    const scope = subnets.get(subnet) ?? { subnet, words: poolWords({ subnet, ranges: [], never: [] }) }
-    subnets.set(subnet, scope)
-    return scope
-  }
-  const send = (scope: Scope, what: Op['what'], client: LeaseClient, address: string, seconds: number) =>
+  const send = (scope: Scope, what: Op['what'], client: LeaseClient, address: string, seconds: number, spare = '') =>
     batches.run(scope, {
       what,
       identity: client.identity,
       names: namesOf(client),
       address,
       milliseconds: seconds * 1000,
+      firmware: client.firmware === true,
+      spare,
     })
   /** Until what was granted without Redis is written, nothing else is: Redis may have come back empty. */
   let restoring: Promise<void> | undefined
@@ -108,7 +106,7 @@ export function openLeases(redis: Redis, log: Logger = silent): Leases {
     const now = performance.now()
     const outcomes = await Promise.allSettled(
       memory.running().map(async ({ subnet, client, address, ends }) => {
-        const taken = await send(subnetScope(subnet), 'restore', client, address, (ends - now) / 1000)
+        const taken = await send(scopes.ofSubnet(subnet), 'restore', client, address, (ends - now) / 1000)
         if (taken === '') memory.forget(subnet, client)
         return taken
       }),
@@ -126,9 +124,14 @@ export function openLeases(redis: Redis, log: Logger = silent): Leases {
   })
 
   return {
-    async offer(pool, client, wanted, holdSeconds) {
+    async offer(pool, client, wanted, holdSeconds, spare) {
+      const scope = scopes.of(pool)
+      if (!restoring && batches.isBusyAndCurrent(pool.subnet)) {
+        const bound = memory.boundAddress(pool.subnet, client, holdSeconds)
+        if (bound !== undefined && scope.has(bound)) return { address: bound, known: true }
+      }
       try {
-        const offered = await run(poolScope(pool), 'offer', client, wanted ?? '', holdSeconds)
+        const offered = await run(scope, 'offer', client, wanted ?? '', holdSeconds, spare)
         if (offered === '') return undefined
         const known = offered.startsWith('=')
         return { address: known ? offered.slice(1) : offered, known }
@@ -138,10 +141,17 @@ export function openLeases(redis: Redis, log: Logger = silent): Leases {
         return { address, known: true }
       }
     },
+    async holdSpare(pool, slot, holdSeconds) {
+      const offered = await run(scopes.of(pool), 'offer', spareHolder(slot), '', holdSeconds)
+      return offered === '' ? undefined : offered.replace('=', '')
+    },
+    async declineSpare(subnet, slot, address, holdSeconds) {
+      await run(scopes.ofSubnet(subnet), 'decline', spareHolder(slot), address, holdSeconds)
+    },
     async commit(pool, client, address, leaseSeconds) {
       const asked = performance.now()
       try {
-        const bound = (await run(poolScope(pool), 'commit', client, address, leaseSeconds)) !== ''
+        const bound = (await run(scopes.of(pool), 'commit', client, address, leaseSeconds)) !== ''
         if (bound) memory.written(pool.subnet, client, address, leaseSeconds, asked)
         else memory.forget(pool.subnet, client)
         return bound
@@ -152,27 +162,34 @@ export function openLeases(redis: Redis, log: Logger = silent): Leases {
     },
     async release(subnet, client, address) {
       memory.forget(subnet, client)
-      return (await run(subnetScope(subnet), 'release', client, address, 0)) !== ''
+      const released = (await run(scopes.ofSubnet(subnet), 'release', client, address, 0)) !== ''
+      // Again: a commit may have been on its way.
+      memory.forget(subnet, client)
+      return released
     },
     async decline(subnet, client, address, holdSeconds) {
       memory.forget(subnet, client)
       const hold = declines.holdFor(client.mac, holdSeconds)
-      return (await run(subnetScope(subnet), 'decline', client, address, hold)) !== ''
+      const declined = (await run(scopes.ofSubnet(subnet), 'decline', client, address, hold)) !== ''
+      memory.forget(subnet, client)
+      return declined
     },
     async withdraw(subnet, client) {
-      return (await run(subnetScope(subnet), 'withdraw', client, '', 0)) !== ''
+      return (await run(scopes.ofSubnet(subnet), 'withdraw', client, '', 0)) !== ''
     },
     async list(subnet) {
       const records = Object.entries(await redis.hgetall(keys.leases(subnet)))
       const leases = records.map(([address, record]) => readLease(address, record))
-      return leases.sort((a, b) => addressNumber(a.address) - addressNumber(b.address))
+      return leases
+        .filter(({ client }) => !client.startsWith(serverPrefix))
+        .sort((a, b) => addressNumber(a.address) - addressNumber(b.address))
     },
     async knows(subnet, client, address) {
       if (memory.addressOf(subnet, client) === address) return true
       return (await redis.hget(keys.leaseHolders(subnet), client.identity)) === address
     },
     async reserve(subnet, name, address) {
-      const where = [keys.reservations(subnet), keys.reservedAddresses(subnet)]
+      const where = [keys.reservations(subnet), keys.reservedAddresses(subnet), keys.leaseTakings(subnet)]
       const owner = await bootloomLeaseReserve.call(redis, ...where, name, address)
       if (owner !== '') {
         throw new BootloomError('ADDRESS_RESERVED', `${address} is reserved for ${owner}`, { where: subnet })
@@ -181,7 +198,12 @@ export function openLeases(redis: Redis, log: Logger = silent): Leases {
     async unreserve(subnet, name) {
       const address = await redis.hget(keys.reservations(subnet), name)
       if (address === null) return false
-      await redis.multi().hdel(keys.reservations(subnet), name).hdel(keys.reservedAddresses(subnet), address).exec()
+      await redis
+        .multi()
+        .hdel(keys.reservations(subnet), name)
+        .hdel(keys.reservedAddresses(subnet), address)
+        .incr(keys.leaseTakings(subnet))
+        .exec()
       return true
     },
     async reservations(subnet) {
@@ -190,14 +212,8 @@ export function openLeases(redis: Redis, log: Logger = silent): Leases {
   }
 }
 
+/** No machine's: `-` stands where its MAC would. */
+const spareHolder = (slot: string): LeaseClient => ({ identity: `${serverPrefix}${slot}`, mac: '-' })
+
 /** The MAC first: leases are recorded under it. */
 const namesOf = ({ mac, names }: LeaseClient) => (names && names.length > 0 ? [mac, ...names].join(' ') : mac)
-
-function poolWords({ subnet, ranges, never }: Pool): (string | number)[] {
-  const [first, length] = subnet.split('/') as [string, string]
-  const size = 2 ** (32 - Number(length))
-  const base = Math.floor(addressNumber(first) / size) * size
-  return [base, ranges.length, ...ranges.flat().map(addressNumber), never.length, ...never]
-}
-
-const addressNumber = (address: string) => address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)

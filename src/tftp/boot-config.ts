@@ -2,6 +2,7 @@ import prettyBytes from 'pretty-bytes'
 import { bootArguments, foreignCommandLine } from '../compose/boot-arguments.ts'
 import { asBootloomError, BootloomError } from '../config/errors.ts'
 import type { Logger } from '../config/log.ts'
+import { type Admission, waitWords } from '../fleet/admission.ts'
 import type { Assignments, BootAnswer } from '../fleet/assignment.ts'
 import type { Boots } from '../fleet/boots.ts'
 import type { Bundles } from '../fleet/bundles.ts'
@@ -14,6 +15,8 @@ export interface BootConfigContext {
   readonly boots: Boots
   readonly bundles: Bundles
   readonly templates: TftpTemplates
+  /** Undefined: every node may download at once. */
+  readonly admission: Admission | undefined
   readonly log: Logger
   /** `http://ADDRESS:PORT`, which a running node reports to. */
   readonly server: string
@@ -31,7 +34,7 @@ const hyphened = (mac: string): string => mac.replaceAll(':', '-')
  */
 export async function bootConfig(loader: Loader, mac: string, context: BootConfigContext): Promise<string> {
   const { boots, log, templates } = context
-  const again = loader === 'pxelinux' ? { config: `pxelinux.cfg/01-${hyphened(mac)}` } : {}
+  const again = loader === 'pxelinux' ? { config: configs.pxelinux + hyphened(mac) } : {}
   const fill = (answer: Answer, values: Readonly<Record<string, string>>) => {
     if (loader === 'grub') for (const [name, value] of Object.entries(values)) checkGrubText(name, value)
     return fillTemplate(templates.of[loader][answer], values)
@@ -39,8 +42,13 @@ export async function bootConfig(loader: Loader, mac: string, context: BootConfi
   try {
     const answer = await context.assignments.resolve(mac)
     switch (answer.action) {
-      case 'boot':
-        return fill('boot', await bootValues(loader, mac, answer, context))
+      case 'boot': {
+        const wait = context.admission?.ask(mac, Date.now())
+        if (!wait) return fill('boot', await bootValues(loader, mac, answer, context))
+        const { blueprint } = answer
+        boots.script(mac, 'waiting', { blueprint })
+        return fill('waiting', { mac, blueprint, ...waitWords(wait), config: configs[loader] + hyphened(mac) })
+      }
       case 'not-ready': {
         const { blueprint, channel, action } = answer
         boots.script(mac, action, { blueprint })
@@ -65,14 +73,14 @@ export async function bootConfig(loader: Loader, mac: string, context: BootConfi
 async function bootValues(
   loader: Loader,
   mac: string,
-  { blueprint, bundle: digest, hostname }: Extract<BootAnswer, { action: 'boot' }>,
+  { blueprint, bundle: digest, hostname, gaveUp }: Extract<BootAnswer, { action: 'boot' }>,
   { bundles, boots, server }: BootConfigContext,
 ): Promise<Record<string, string>> {
   const { config, kernel, initramfs } = await bundles.get(digest)
   const foreign = config.level === 'foreign'
   if (initramfs.size === 0) throw new BootloomError('BUNDLE_BROKEN', 'without an initrd it boots by iPXE alone')
-  const boot = boots.script(mac, 'boot', { blueprint, bundle: digest })
-  const named = { server, mac, boot: boot.id, bundle: digest }
+  const boot = boots.script(mac, 'boot', { blueprint, bundle: digest, gaveUp })
+  const named = { server, mac, boot: boot.id, bundle: digest, deadline: boots.deadline }
   const place = `${devices[loader]}bundle/${hexOf(digest)}`
   const initrds = [`${place}/initramfs`, ...(foreign ? [] : [`${devices[loader]}overlay/${hyphened(mac)}/${boot.id}`])]
   return {
@@ -89,6 +97,9 @@ async function bootValues(
     ...(loader === 'grub' ? { retry } : {}),
   }
 }
+
+/** Before a node's MAC: where its loader asks again. */
+const configs = { grub: '(tftp)/grub/grub.cfg-01-', pxelinux: 'pxelinux.cfg/01-' } as const
 
 /** What stands before a name, so that the loader asks this server. */
 const devices = { grub: '(tftp)/', pxelinux: '' } as const

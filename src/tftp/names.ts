@@ -3,7 +3,7 @@ import { BootloomError } from '../config/errors.ts'
 import type { Body } from '../fleet/bundles.ts'
 import { parseMac } from '../fleet/mac.ts'
 import { fillTemplate } from '../fleet/template.ts'
-import { isDigest, parseDigest } from '../store/digest.ts'
+import { type Digest, isDigest, parseDigest } from '../store/digest.ts'
 import type { HotBlobs } from '../store/hot-blobs.ts'
 import { type BootConfigContext, bootConfig, retry } from './boot-config.ts'
 import type { TftpFiles } from './server.ts'
@@ -89,10 +89,15 @@ export function tftpNames(space: NameSpace): TftpFiles {
   }
 }
 
-/** In which stage of a boot a transfer of this name belongs. */
-export function stageOf(asked: string): 'kernel' | 'initramfs' | 'overlay' | 'tftp' {
+/** In which stage of a boot a transfer of this name belongs; of which bundle, or of which node, where the name says it. */
+export function readName(asked: string): {
+  readonly stage: 'kernel' | 'initramfs' | 'overlay' | 'tftp'
+  readonly digest?: Digest
+  readonly mac?: string
+} {
   const name = plain(asked)
   const bundle = names.bundle.exec(name)?.groups
-  if (bundle) return bundle.stage as 'kernel' | 'initramfs'
-  return names.overlay.test(name) ? 'overlay' : 'tftp'
+  if (bundle) return { stage: bundle.stage as 'kernel' | 'initramfs', digest: parseDigest(`sha256:${bundle.digest}`) }
+  const overlay = names.overlay.exec(name)?.groups
+  return overlay ? { stage: 'overlay', mac: parseMac(overlay.mac!) } : { stage: 'tftp' }
 }

@@ -1,11 +1,19 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { BootloomError } from '../config/errors.ts'
+import { Awake } from './awake.ts'
 import { encodeTftp, tftpErrors } from './packet.ts'
 import type { Session, Wire } from './session.ts'
 
 /** Bytes that the kernel keeps for us; it grants less where net.core.rmem_max says so. */
 const socketBuffer = 4 * 1024 * 1024
+
+const awake = new Awake()
+
+/** How many times the length of what an unverified source sent an answer to it may have. */
+const mostTimes = 3
+/** Of an ERROR without its message. Bytes. */
+const errorFrame = 5
 
 const keyOf = ({ address, port }: { readonly address: string; readonly port: number }) => `${address}:${port}`
 
@@ -80,11 +88,14 @@ export class Port {
         if (failed) socket.send(bytes, port, address, (error) => error && refused(failed))
         else socket.send(bytes, port, address)
       },
+      expect: (now) => awake.for(now),
     }
   }
 
-  refuse(peer: RemoteInfo, code: number, message: string): void {
-    this.#socket.send(encodeTftp({ op: 'error', code, message }), peer.port, peer.address)
+  /** Answers a datagram by an ERROR, its message cut to what a forged address may be sent for it. */
+  refuse({ address, port, size }: RemoteInfo, code: number, message: string): void {
+    const told = message.slice(0, Math.max(0, mostTimes * size - errorFrame))
+    this.#socket.send(encodeTftp({ op: 'error', code, message: told }), port, address)
   }
 
   /** Resolves when what was sent until now has left, and the socket is closed. */
@@ -99,7 +110,7 @@ export class Port {
       // A request is nothing that a session could take: it may come where one runs over the port for requests.
       if (session && bytes[1] !== 1 && bytes[1] !== 2) session.receive(bytes, performance.now())
       else if (this.onStranger) this.onStranger(bytes, from)
-      // An ERROR is never answered, and no answer is much longer than what it answers: the address may be forged.
+      // An ERROR is never answered.
       else if (bytes.length >= 4 && bytes[1] !== 5) this.refuse(from, tftpErrors.unknownTransfer, 'unknown')
     } catch (error) {
       this.#failed(String(error))

@@ -3,12 +3,14 @@ import { asBootloomError } from '../config/errors.ts'
 import type { Logger } from '../config/log.ts'
 import type { Settings } from '../config/settings.ts'
 import { Content } from './content.ts'
+import { FirstBlocks } from './first-blocks.ts'
 import { negotiate, type Terms } from './negotiate.ts'
 import { largestText, toNetascii } from './netascii.ts'
 import { decodeTftp, TftpPacketError, tftpErrors } from './packet.ts'
 import { Port } from './port.ts'
 import { segmentedBlocks, segmentSends } from './segments.ts'
 import { Session } from './session.ts'
+import { TftpTally } from './tally.ts'
 import { Transfers } from './transfers.ts'
 
 /** The closed name space: what a name stands for, for this client. A name is never a path of the file system. */
@@ -25,6 +27,8 @@ export interface TftpServerOptions {
   readonly files: TftpFiles
   readonly log: Logger
   readonly onEvent: (event: TftpEvent) => void
+  /** Every few seconds in which the client at this address takes what it is sent. */
+  readonly onMoving?: (client: string) => void
 }
 
 /** The beginning or the end of one transfer. `aborted` at 0 bytes is firmware that only asked for the size. */
@@ -59,9 +63,13 @@ export async function startTftp(options: TftpServerOptions): Promise<TftpServer>
     opened.push(one)
     return one
   }
-  const transfers = new Transfers(settings.sessions)
+  const tally = new TftpTally(log)
+  const evicted = (client: string) => tally.trouble('evicted', { client })
+  const transfers = new Transfers(settings.sessions, options.onMoving, evicted)
+  const firstBlocks = new FirstBlocks()
   const close = async () => {
     await transfers.close()
+    tally.close()
     await Promise.all(opened.map((port) => port.close()))
   }
   try {
@@ -73,7 +81,7 @@ export async function startTftp(options: TftpServerOptions): Promise<TftpServer>
     const portFor = ({ window, blockSize }: Terms) =>
       (window > 1 ? ports.segmented.get(blockSize) : undefined) ?? ports.any[turn++ % ports.any.length]!
     main.onStranger = (bytes, from) => {
-      serve(bytes, from, { main, portFor, transfers, options }).catch((error) => {
+      serve(bytes, from, { main, portFor, transfers, firstBlocks, tally, options }).catch((error) => {
         log.error({ event: 'tftp-unanswered', from: from.address, reason: String(error) })
       })
     }
@@ -107,14 +115,16 @@ interface Serving {
   readonly main: Port
   readonly portFor: (terms: Terms) => Port
   readonly transfers: Transfers
+  readonly firstBlocks: FirstBlocks
+  readonly tally: TftpTally
   readonly options: TftpServerOptions
 }
 
 /** An answer to what came to the port for requests. */
 async function serve(bytes: Buffer, from: RemoteInfo, serving: Serving): Promise<void> {
-  const { main, transfers, options } = serving
+  const { main, transfers, firstBlocks, tally, options } = serving
   const { log, onEvent, settings } = options
-  const request = decodeRequest(bytes, log, from.address)
+  const request = decodeRequest(bytes, serving, from.address)
   // An ERROR is never answered, and nothing else belongs here: it may be late for a transfer that is over.
   if (request?.op === 'write') main.refuse(from, tftpErrors.accessViolation, 'read only')
   if (request?.op !== 'read') return
@@ -129,10 +139,15 @@ async function serve(bytes: Buffer, from: RemoteInfo, serving: Serving): Promise
   const tell = (type: TftpEvent['type'], sent: number, reason?: string) => {
     const event = { type, client: from.address, file: request.file, bytes: sent, ...(reason && { reason }) }
     onEvent({ ...event, at: Date.now() })
-    log.info({ ...event, event: `tftp-${type}` })
+    const { client, file } = event
+    if (type === 'refused') tally.trouble(type, { client, file: file.slice(0, 200), ...(reason && { reason }) })
+    else tally.count(type)
+    // A line for what went to somebody; of requests anyone can send any number.
+    if (type === 'sent' || sent > 0) log.info({ ...event, event: `tftp-${type}` })
+    else log.debug({ ...event, event: `tftp-${type}` })
   }
   if (slot === 'full') {
-    if (transfers.tellFull(Date.now())) tell('refused', 0, 'too many transfers')
+    tally.trouble('full', { client: from.address })
     main.refuse(from, tftpErrors.undefined, 'busy, ask again')
     return
   }
@@ -153,17 +168,23 @@ async function serve(bytes: Buffer, from: RemoteInfo, serving: Serving): Promise
     if (!slot.held()) return
     const content = new Content(text ? [toNetascii(parts.length === 1 ? parts[0]! : Buffer.concat(parts))] : parts)
     const terms = negotiate(request.options, content.size, settings.blockSize)
+    if (terms.accepted.size === 0 && !firstBlocks.allow(from.address, performance.now())) {
+      tally.trouble('withheld', { client: from.address })
+      slot.free()
+      return
+    }
     const port = serving.portFor(terms)
     const session = new Session(port.wire(from), content, terms, performance.now(), (end) => {
       slot.free()
       port.detach(from, session)
+      if (session.verified) firstBlocks.proved(from.address, performance.now())
       tell(end.result, end.bytes, end.reason)
     })
     port.attach(from, session)
     slot.fill(session)
   } catch (error) {
     const { code, message } = asBootloomError(error)
-    log.warn({ event: 'tftp-refused', client: from.address, file: request.file.slice(0, 200), code, reason: message })
+    tally.trouble('refused', { client: from.address, file: request.file.slice(0, 200), code, reason: message })
     main.refuse(from, tftpErrors.undefined, code)
     slot.free()
   }
@@ -171,11 +192,12 @@ async function serve(bytes: Buffer, from: RemoteInfo, serving: Serving): Promise
 
 const lengthOf = (parts: readonly Buffer[]) => parts.reduce((sum, part) => sum + part.length, 0)
 
-function decodeRequest(bytes: Buffer, log: Logger, from: string) {
+function decodeRequest(bytes: Buffer, { tally, options: { log } }: Serving, from: string) {
   try {
     return decodeTftp(bytes)
   } catch (error) {
     if (!(error instanceof TftpPacketError)) throw error
+    tally.count('malformed')
     log.debug({ event: 'tftp-malformed', from, fault: error.fault, reason: error.message })
     return undefined
   }

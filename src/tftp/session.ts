@@ -1,3 +1,4 @@
+import { moment } from './awake.ts'
 import type { Content } from './content.ts'
 import type { Terms } from './negotiate.ts'
 import { encodeTftp, tftpErrors } from './packet.ts'
@@ -17,13 +18,18 @@ export interface Wire {
   readonly segment: number | undefined
   /** What is refused is as good as lost on the way, unless `failed` is given. `bytes` may be written over later. */
   send(bytes: Buffer, failed?: () => void): void
+  /** The next acknowledgement is due in a moment. */
+  expect(now: number): void
 }
 
 const limits = {
   /** Milliseconds without any progress until the client is given up. */
   silence: 40_000,
-  /** Repeats to a client that never answered: its request may be forged, and each is a datagram to whom it names. */
-  unverified: 3,
+  /**
+   * Repeats to a client that never answered: its request may be forged, and each is a datagram to whom it names. An OACK
+   * is no longer than the request, so three of them are within three times what was sent; a block is not.
+   */
+  unverified: { options: 2, block: 1 },
   /** Repeats of the last window: a client that has all of it, and whose acknowledgement was lost, is gone by then. */
   last: 3,
   /** Milliseconds: a client that acknowledges a block now and then does not hold its session for ever. */
@@ -110,7 +116,7 @@ export class Session {
     const allSent = this.#acknowledged > 0 || (this.#verified && this.#terms.window === 1)
     const lastWindow = allSent && this.#sent === this.#blocks
     if (lastWindow && this.#repeats >= limits.last) this.#finish('sent', 'the last acknowledgement was lost')
-    else if (now - this.#progressAt > limits.silence || (!this.#verified && this.#repeats >= limits.unverified)) {
+    else if (now - this.#progressAt > limits.silence || this.#repeats >= this.#mostRepeats) {
       this.#finish('lost', 'no acknowledgement')
     } else {
       this.#repeats++
@@ -119,11 +125,16 @@ export class Session {
     }
   }
 
-  /** Ends the transfer from our side; the client is told. */
+  /** Ends the transfer from our side; a client that has answered is told. */
   stop(reason: string): void {
     if (this.#over) return
-    this.#wire.send(encodeTftp({ op: 'error', code: tftpErrors.undefined, message: reason }))
+    if (this.#verified) this.#wire.send(encodeTftp({ op: 'error', code: tftpErrors.undefined, message: reason }))
     this.#finish('lost', reason)
+  }
+
+  get #mostRepeats(): number {
+    if (this.#verified) return Number.POSITIVE_INFINITY
+    return this.#acknowledged === -1 ? limits.unverified.options : limits.unverified.block
   }
 
   #acknowledge(number: number, now: number): void {
@@ -147,14 +158,18 @@ export class Session {
   }
 
   #advance(acknowledged: number, now: number): void {
-    if (this.#repeats === 0 && this.#rewoundAt !== this.#acknowledged) this.#timer.measured(now - this.#sentAt)
+    const trip = now - this.#sentAt
+    if (this.#repeats === 0 && this.#rewoundAt !== this.#acknowledged) this.#timer.measured(trip)
     this.#verified = true
     this.#acknowledged = acknowledged
     this.#repeats = 0
     this.#progressAt = now
     if (acknowledged === this.#blocks) this.#finish('sent')
     else if (now > this.#deadline) this.stop('the transfer takes too long')
-    else this.#send(now)
+    else {
+      this.#send(now)
+      if (trip < moment) this.#wire.expect(now)
+    }
   }
 
   /** Sends all that may be sent before the next acknowledgement: the OACK, or a window of blocks. */

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 const loaders = ['pxelinux', 'grub'] as const
 export type Loader = (typeof loaders)[number]
 
-const answers = ['boot', 'unassigned', 'not-ready', 'local', 'error'] as const
+const answers = ['boot', 'unassigned', 'not-ready', 'waiting', 'local', 'error'] as const
 export type Answer = (typeof answers)[number]
 
 export interface TftpTemplates {

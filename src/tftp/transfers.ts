@@ -21,11 +21,13 @@ interface Taken {
 
 /** Milliseconds. */
 const tick = 25
-const tellEvery = 10_000
+const movingEvery = 5000
 
 /**
  * The transfers that run, within their limits in all and for each address, and the one clock of them all. Where there is
- * no room, the transfer of a client that does not answer makes room: first one that never did.
+ * no room, the transfer of a client that does not answer makes room. For another address, one that never did ends at
+ * once, the oldest first: a flood of forged requests fills any table, and a client that exists answers far sooner than
+ * the flood comes round to it.
  */
 export class Transfers {
   readonly #limits: Settings['tftp']['sessions']
@@ -33,10 +35,22 @@ export class Transfers {
   readonly #taken = new Map<string, Taken>()
   readonly #perAddress = new Map<string, number>()
   #clock: NodeJS.Timeout | undefined
-  #toldFull = Number.NEGATIVE_INFINITY
+  #toldMoving = Number.NEGATIVE_INFINITY
+  readonly #onMoving: (address: string) => void
+  readonly #onEvicted: (address: string) => void
 
-  constructor(limits: Settings['tftp']['sessions']) {
+  /**
+   * `onMoving` is told now and again of each address whose transfers move, `onEvicted` of each whose transfer was never
+   * answered and made room for another's.
+   */
+  constructor(
+    limits: Settings['tftp']['sessions'],
+    onMoving: (address: string) => void = () => {},
+    onEvicted: (address: string) => void = () => {},
+  ) {
     this.#limits = limits
+    this.#onMoving = onMoving
+    this.#onEvicted = onEvicted
   }
 
   /**
@@ -52,8 +66,8 @@ export class Transfers {
       this.#end(before, 'another request came from the same port')
     }
     const ofOne = this.#perAddress.get(address) ?? 0
-    if (ofOne >= this.#limits.perClient && !this.#makeRoom((taken) => taken.address === address)) return 'full'
-    if (this.#taken.size >= this.#limits.total && !this.#makeRoom(() => true)) return 'full'
+    if (ofOne >= this.#limits.perClient && !this.#endSilent((taken) => taken.address === address)) return 'full'
+    if (this.#taken.size >= this.#limits.total && !this.#endUnverified() && !this.#endSilent(() => true)) return 'full'
     const taken: Taken = { key, address, request }
     this.#taken.set(key, taken)
     this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1)
@@ -67,20 +81,23 @@ export class Transfers {
     }
   }
 
-  /** True when it is time to say again that all is full. `now` in milliseconds. */
-  tellFull(now: number): boolean {
-    if (now - this.#toldFull < tellEvery) return false
-    this.#toldFull = now
-    return true
-  }
-
   /** Ends all, telling the clients. */
   async close(): Promise<void> {
     for (const taken of [...this.#taken.values()]) this.#end(taken, 'the server ends')
     clearInterval(this.#clock)
   }
 
-  #makeRoom(among: (taken: Taken) => boolean): boolean {
+  #endUnverified(): boolean {
+    for (const taken of this.#taken.values()) {
+      if (!taken.session || taken.session.verified) continue
+      this.#onEvicted(taken.address)
+      this.#end(taken, 'never answered, and others wait')
+      return true
+    }
+    return false
+  }
+
+  #endSilent(among: (taken: Taken) => boolean): boolean {
     let worst: Taken | undefined
     for (const taken of this.#taken.values()) {
       if (taken.session && among(taken) && silence(taken.session) > (worst ? silence(worst.session!) : 0)) worst = taken
@@ -108,6 +125,11 @@ export class Transfers {
   #tick(): void {
     const now = performance.now()
     for (const { session } of this.#taken.values()) session?.tick(now)
+    if (now - this.#toldMoving < movingEvery) return
+    this.#toldMoving = now
+    for (const { session, address } of this.#taken.values()) {
+      if (session?.verified && session.repeats === 0) this.#onMoving(address)
+    }
   }
 }
 

@@ -13,7 +13,7 @@ import type { Progress } from '../../src/config/progress.ts'
 import type { Component } from '../../src/repository/component.ts'
 import { digestOf } from '../../src/store/digest.ts'
 import { Store } from '../../src/store/store.ts'
-import { leftovers, smallRoot } from './small-root.ts'
+import { leftovers, servicesIn, smallRoot } from './small-root.ts'
 
 let root: string
 let store: Store
@@ -27,18 +27,17 @@ afterAll(async () => {
   await rm(`${root}-store`, { recursive: true, force: true })
 })
 
-const input = (yaml: string, more: Partial<ObserveInput> = {}): ObserveInput => ({
-  blueprint: parseBlueprint(`name: small\nstack: [ { deb: { packages: [busybox-static] } } ]\n${yaml}`, '/srv/x.yaml'),
-  stackDigest: digestOf('stack'),
-  root,
-  trees: [],
-  store,
-  log: silent,
-  ...more,
-})
+const input = async (yaml: string, more: Partial<ObserveInput> = {}): Promise<ObserveInput> => {
+  const blueprint = parseBlueprint(
+    `name: small\nstack: [ { deb: { packages: [busybox-static] } } ]\n${yaml}`,
+    '/srv/x.yaml',
+  )
+  const services = await servicesIn(root, blueprint, store)
+  return { blueprint, services, stackDigest: digestOf('stack'), root, trees: [], store, log: silent, ...more }
+}
 
-const failure = (given: ObserveInput): Promise<BootloomError> =>
-  observe(given, () => {}).then(
+const failure = async (given: ObserveInput | Promise<ObserveInput>): Promise<BootloomError> =>
+  observe(await given, () => {}).then(
     () => Promise.reject(new Error('it was taken')),
     (error) => error as BootloomError,
   )
@@ -70,7 +69,7 @@ describe('observe', () => {
         },
       ],
     }
-    const given = input(
+    const given = await input(
       `${web}
 files: [ { path: /srv/added.txt, content: by the blueprint } ]
 workload:
@@ -116,7 +115,7 @@ workload:
 
   it('runs the application as its account, in its groups, with its environment alone', async () => {
     const { record } = await observe(
-      input(`
+      await input(`
 start:
   command: [sh, -c, "id -u; id -g; id -G; pwd; env; exec httpd -f -p 8099 -h /srv"]
   user: web
@@ -129,7 +128,7 @@ workload: [ { http: /, port: 8099 } ]
 `),
       () => {},
     )
-    expect(record.probe).toBe('exit status 0')
+    expect(record.probe.detail).toBe('exit status 0')
   })
 
   it('says so when the start command ends, with its status and what it said last', async () => {
@@ -173,17 +172,17 @@ workload: [ { http: /, port: 8099 } ]
 
   it('ends by force what does not listen to its stop signal', async () => {
     const stubborn = `start: { command: [sh, -c, "trap '' TERM; httpd -p 8099 -h /srv; while :; do sleep 1; done"] }`
-    const given = input(`${stubborn}\nprobe: { http: /, port: 8099 }`, { deadlines: { stop: 300 } })
+    const given = await input(`${stubborn}\nprobe: { http: /, port: 8099 }`, { deadlines: { stop: 300 } })
     expect((await observe(given, () => {})).record.stopped).toBe('killed')
   })
 
   it('names an account that the stack does not have', async () => {
-    const error = await failure(input(`start: { command: [sh], user: nobody-here }\nprobe: { tcp: 1 }`))
-    expect(error).toMatchObject({ code: 'ACCOUNT_UNKNOWN', where: 'nobody-here' })
+    const given = input(`start: { command: [sh], user: nobody-here }\nprobe: { tcp: 1 }`)
+    await expect(given).rejects.toMatchObject({ code: 'ACCOUNT_UNKNOWN', where: 'nobody-here' })
   })
 
   it('leaves nothing behind when it is aborted', async () => {
-    const given = input(`start: { command: [sleep, "60"] }\nprobe: { tcp: 8099 }`)
+    const given = await input(`start: { command: [sleep, "60"] }\nprobe: { tcp: 8099 }`)
     await expect(observe(given, () => {}, AbortSignal.timeout(400))).rejects.toMatchObject({ name: 'TimeoutError' })
   })
 

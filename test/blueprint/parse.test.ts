@@ -78,8 +78,8 @@ workload:
     expect(details).toEqual([
       '/srv/shop.yaml:2 stack[0]: a source is one of deb, tree',
       '/srv/shop.yaml:4 probe: a probe is one of http, tcp, command; did you mean http?',
-      '/srv/shop.yaml:6 workload[0]: a workload step is one of http, tcp, command, reload, wait',
-      '/srv/shop.yaml:7 workload[1]: a workload step is one of http, tcp, command, reload, wait, not http and tcp at once',
+      '/srv/shop.yaml:6 workload[0]: a workload step is one of http, tcp, command, sql, scripts, reload, rotate, restart, wait',
+      '/srv/shop.yaml:7 workload[1]: a workload step is one of http, tcp, command, sql, scripts, reload, rotate, restart, wait, not http and tcp at once',
       '/srv/shop.yaml:8 workload[2].wait: must be a number, got "long"',
     ])
   })
@@ -102,7 +102,6 @@ workload: [ { http: /, expects: { status: 404 } } ]
   it('says what is missing where it is missing', () => {
     expect(mistakesOf('name: shop\n').details).toEqual([
       '/srv/shop.yaml:1 stack: is missing: a list is needed',
-      '/srv/shop.yaml:1 start: is missing: names with values is needed',
       '/srv/shop.yaml:1 probe: a probe is one of http, tcp, command',
     ])
   })

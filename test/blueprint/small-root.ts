@@ -1,6 +1,12 @@
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Blueprint } from '../../src/blueprint/schema.ts'
+import type { Service } from '../../src/blueprint/service.ts'
+import { servicesOf } from '../../src/blueprint/services.ts'
+import type { Component } from '../../src/repository/component.ts'
+import type { Store } from '../../src/store/store.ts'
+import { componentOf } from '../compose/stack.ts'
 
 /** A root directory in which busybox's web server can run: a few programs, an account, a site, a link or two. */
 export async function smallRoot(): Promise<string> {
@@ -20,6 +26,16 @@ export async function smallRoot(): Promise<string> {
   await writeFile(join(root, 'srv/seen-by-command.html'), 'read by a command of the workload')
   await writeFile(join(root, 'usr/bin/start'), startScript, { mode: 0o755 })
   return root
+}
+
+/** What a blueprint runs in such a root. */
+export async function servicesIn(root: string, blueprint: Blueprint, store: Store): Promise<readonly Service[]> {
+  const accounts = {
+    '/etc/passwd': await readFile(join(root, 'etc/passwd')),
+    '/etc/group': await readFile(join(root, 'etc/group')),
+  }
+  const component = await componentOf(store, 'configuration', 'configuration', '1', accounts)
+  return servicesOf(blueprint, [await store.readJson<Component>(component.digest)], store)
 }
 
 /** Makes a file with a stable name and one with its process id, then becomes the web server. */

@@ -112,7 +112,7 @@ function overlay(of = bundle): Buffer {
 }
 
 async function boot(bytes: Buffer, forward?: number, of = bundle): Promise<Machine> {
-  const cmdline = `${bundle.config.cmdline} ${bootArguments({ server: sink.url, mac, boot: 'b1', bundle: of.digest })}`
+  const cmdline = `${bundle.config.cmdline} ${bootArguments({ server: sink.url, mac, boot: 'b1', bundle: of.digest, deadline: 600 })}`
   const kernel = store.path(bundle.manifest.layers[0]!.digest)
   const machine = await powerOn({ directory, kernel, initramfs: bytes, cmdline, mac, ...(forward ? { forward } : {}) })
   machines.push(machine)
@@ -156,7 +156,7 @@ test('an application that keeps ending is given up, with what it said last', { t
   const bytes = await Promise.all(parts.map(({ descriptor }) => store.read(descriptor.digest)))
   await boot(Buffer.concat([...bytes, overlay(broken)]), undefined, broken)
   const failed = await sink.stage('failed', 80_000)
-  expect(failed.body).toMatch(/^test ended 5 times, at last with status 3\n\n/)
+  expect(failed.body).toMatch(/^test ended 5 times, at last: ended with status 3\n\n/)
   expect(failed.body).toContain('cannot find my configuration\n')
 })
 

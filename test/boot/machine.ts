@@ -102,8 +102,11 @@ const moduleNames = [
   ...['failover', 'net_failover', 'virtio_net'],
 ]
 
-/** Debian's cloud kernel and static busybox as components, out of their packages. */
-export async function bootParts(store: Store): Promise<{
+/** Debian's cloud kernel and static busybox as components, out of their packages; with `more` modules by name. */
+export async function bootParts(
+  store: Store,
+  more: readonly string[] = [],
+): Promise<{
   kernel: ComponentRef
   busybox: ComponentRef
   modules: { path: string; digest: Digest; size: number }[]
@@ -115,7 +118,9 @@ export async function bootParts(store: Store): Promise<{
   const [kernelRoot, busyboxRoot] = [await unpack(directory, image), await unpack(directory, 'busybox-static')]
   const release = image.replace('linux-image-', '')
   const found = (await run('find', [`${kernelRoot}/lib/modules`, '-name', '*.ko'])).split('\n')
-  const paths = moduleNames.map((name) => found.find((path) => path.endsWith(`/${name}.ko`))!.slice(kernelRoot.length))
+  const paths = [...moduleNames, ...more].map((name) =>
+    found.find((path) => path.endsWith(`/${name}.ko`))!.slice(kernelRoot.length),
+  )
   const tree: Record<string, Buffer> = {}
   for (const path of [`/boot/vmlinuz-${release}`, ...paths]) tree[path] = await readFile(`${kernelRoot}${path}`)
   const modules = await Promise.all(

@@ -5,7 +5,9 @@ import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { applyBlueprint } from '../../src/change/applied.ts'
 import { type Context, openContext } from '../../src/change/context.ts'
-import { composeBlueprint, observeBlueprint, updateBlueprintStack } from '../../src/change/weave.ts'
+import { observeBlueprint } from '../../src/change/observe.ts'
+import { updateBlueprintStack } from '../../src/change/update.ts'
+import { composeBlueprint } from '../../src/change/weave.ts'
 import { Workshop } from '../../src/change/workshop.ts'
 import { silent } from '../../src/config/log.ts'
 import { settingsSchema } from '../../src/config/settings.ts'
@@ -45,7 +47,7 @@ describe.skipIf(!asRoot)('weaving (skipped without root: it installs and observe
 
   it('weaves anew only what a newer package version changed, and says which versions moved', async () => {
     await apply(here, withoutSecurity)
-    await observeBlueprint('redis', work(here))
+    await observeBlueprint('redis', {}, work(here))
     const old = await composeBlueprint('redis', { level: 'fast', reason: 'test' }, work(here))
 
     await apply(here)
@@ -66,7 +68,7 @@ describe.skipIf(!asRoot)('weaving (skipped without root: it installs and observe
   it('gives the same digests on another state directory, from resolving to weaving', async () => {
     const ours = await composeBlueprint('redis', { level: 'fast', reason: 'test' }, work(here))
     await apply(there)
-    const observed = await observeBlueprint('redis', work(there))
+    const observed = await observeBlueprint('redis', {}, work(there))
     const theirs = await composeBlueprint('redis', { level: 'fast', reason: 'test' }, work(there))
     expect(theirs.rows).toEqual(ours.rows.map((row) => ({ ...row, reused: false })))
     expect(theirs.digest).toBe(ours.digest)

@@ -17,7 +17,7 @@ let redis: ReturnType<typeof startRedis>
 let server: ResultPromise
 /** What the server logs. */
 const log: string[] = []
-const events: { type?: string; address?: string; reason?: string; ready?: number }[] = []
+const events: { type?: string; mac?: string; at?: number; address?: string; reason?: string; ready?: number }[] = []
 
 const ip = (...words: string[]) => execa('ip', words)
 const within = (space: string, words: readonly string[], timeout = 20_000) =>
@@ -162,8 +162,15 @@ test.skipIf(!root)(
 )
 
 test.skipIf(!root)(
-  'systemd-networkd gets an address and its options',
+  'systemd-networkd, known by its DUID, gets the address that the firmware of its machine had, and firmware that again',
   async () => {
+    const firmware = async () => {
+      const pxe = ['-V', 'PXEClient:Arch:00000:UNDI:002001', '-n', '-q', '-f', '-t', '4', '-T', '1', '-s', '/bin/true']
+      const { stdout, stderr } = await within(spaces.client, ['busybox', 'udhcpc', '-i', 'eth0', ...pxe])
+      return `${stdout}${stderr}`.match(/lease of (\S+) obtained/)?.[1]
+    }
+    const booted = await firmware()
+    expect(booted).toMatch(own)
     const network = join(directory, 'networkd')
     await mkdir(network)
     await writeFile(join(network, '10.network'), '[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\n')
@@ -179,10 +186,11 @@ test.skipIf(!root)(
     const from = events.length
     const client = execa('ip', ['netns', 'exec', spaces.client, 'sh', '-c', hide, 'sh', network], { reject: false })
     try {
-      await vi.waitFor(async () => expect((await addresses())[0]).toMatch(own), { timeout: 12_000, interval: 200 })
-      expect(kinds(from)).toContain('ack')
+      await vi.waitFor(async () => expect(await addresses()).toEqual([booted]), { timeout: 12_000, interval: 200 })
+      expect(kinds(from)).toEqual(expect.arrayContaining(['discover', 'ack']))
       const { stdout } = await ip('-n', spaces.client, 'route')
       expect(stdout).toContain('default via 10.76.0.1')
+      expect(await firmware()).toBe(booted)
     } finally {
       client.kill('SIGKILL')
       await client
@@ -197,6 +205,21 @@ test.skipIf(!root)('each of two interfaces has its own subnet, and its own serve
     ...['busybox', 'udhcpc', '-i', 'eth1', '-n', '-q', '-f', '-t', '4', '-T', '1', '-s', '/bin/true'],
   ])
   expect(`${stdout}${stderr}`).toMatch(/lease of 10\.75\.0\.\d+ obtained from 10\.75\.0\.1/)
+})
+
+test.skipIf(!root)('the first offer of an address goes out at once: it was asked for on the wire before', async () => {
+  await ip('-n', spaces.client, 'link', 'add', 'quick', 'link', 'eth0', 'type', 'macvlan', 'mode', 'bridge')
+  await ip('-n', spaces.client, 'link', 'set', 'quick', 'up')
+  const from = events.length
+  const { stdout, stderr } = await within(spaces.client, [
+    ...['busybox', 'udhcpc', '-i', 'quick', '-n', '-q', '-f', '-t', '4', '-T', '1', '-s', '/bin/true'],
+  ])
+  await ip('-n', spaces.client, 'link', 'delete', 'quick')
+  expect(`${stdout}${stderr}`).toMatch(/lease of 10\.76\.0\.\d+ obtained/)
+  const offer = events.slice(from).find(({ type }) => type === 'offer')!
+  const discover = events.slice(from).find(({ type, mac }) => type === 'discover' && mac === offer.mac)!
+  // Asking on the wire takes 300 ms.
+  expect(offer.at! - discover.at!).toBeLessThan(150)
 })
 
 test.skipIf(!root)('an address that a stranger uses is never offered', async () => {

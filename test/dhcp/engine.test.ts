@@ -246,6 +246,7 @@ test('an exhausted pool offers nothing', async () => {
   expect((await decide(client({}, {}), full)).type).toBe('offer')
   expect(await decide(client(other, otherId), full)).toMatchObject({
     type: 'ignored',
+    exhausted: true,
     reason: expect.stringContaining('no free address'),
   })
 })

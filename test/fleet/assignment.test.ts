@@ -35,7 +35,9 @@ async function node(groups: string[], assignment?: Assignment): Promise<string> 
   return mac
 }
 
-const resolve = (mac: string) => new Assignments(state.redis, { action: 'reject' }, silent).resolve(mac)
+const fleet = { tries: 2, deadline: 600 }
+const settings = { unknown: { action: 'reject' }, fleet } as const
+const resolve = (mac: string) => new Assignments(state.redis, settings, silent).resolve(mac)
 
 test("a node's own assignment comes before those of its groups, and these in their order", async () => {
   await putGroup(state.redis, { name: 'empty' })
@@ -63,8 +65,8 @@ test('a blueprint without a bundle on the channel is not ready', async () => {
 
 test('an unknown MAC gets what the settings say', async () => {
   const mac = '52:54:00:ff:ff:ff'
-  const answer = (unknown: ConstructorParameters<typeof Assignments>[1]) =>
-    new Assignments(state.redis, unknown, silent).resolve(mac)
+  const answer = (unknown: ConstructorParameters<typeof Assignments>[1]['unknown']) =>
+    new Assignments(state.redis, { unknown, fleet }, silent).resolve(mac)
   expect(await answer({ action: 'reject' })).toEqual({ action: 'unassigned' })
   expect(await answer({ action: 'local' })).toEqual({ action: 'local' })
   expect(await answer({ action: 'blueprint', blueprint: 'redis' })).toMatchObject({
@@ -80,7 +82,7 @@ test('with Redis hanging a known node still gets its answer, and an unknown one 
     const mac = '52:54:00:cc:00:01'
     const assignment = { blueprint: 'apache', bundle: digestOf('apache 0') }
     await updateNode(doomed.redis, mac, () => ({ mac, groups: [], assignment }))
-    const assignments = new Assignments(doomed.redis, { action: 'reject' }, silent)
+    const assignments = new Assignments(doomed.redis, settings, silent)
     const before = await assignments.resolve(mac)
     const pid = Number(/process_id:(\d+)/.exec(await doomed.redis.info('server'))![1])
     // An ended one is started anew at once, and a connection that hangs is the harder case.

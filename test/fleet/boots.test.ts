@@ -9,6 +9,7 @@ import { bootsOf } from '../../src/state/boots.ts'
 import { getSighting } from '../../src/state/nodes.ts'
 import { openState, type State } from '../../src/state/redis.ts'
 
+const settings = { unknown: { action: 'reject' }, fleet: { tries: 2, deadline: 600 } } as const
 let directory: string
 let state: State
 let boots: Boots
@@ -18,7 +19,7 @@ let count = 0
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'boots-'))
   state = await openState({ directory }, silent)
-  boots = await Boots.open(state.redis, silent)
+  boots = await Boots.open(state.redis, settings, silent)
 })
 afterAll(async () => {
   await boots.close()
@@ -122,7 +123,7 @@ test('a server that takes over knows the boots under way and accepts their repor
   boots.discover(mac, 'ipxe')
   const { id } = boots.script(mac, 'boot', { blueprint: 'apache', bundle: 'sha256:x' })
   await boots.flush()
-  const next = await Boots.open(state.redis, silent)
+  const next = await Boots.open(state.redis, settings, silent)
   await next.report(mac, id, { stage: 'failed', text: 'it broke\nline' })
   await next.close()
   expect((await recorded())[0]).toMatchObject({ id, outcome: 'failed', reason: 'it broke', lines: ['line'] })

@@ -18,7 +18,7 @@ let boots: Boots
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'holders-'))
   state = await openState({ directory }, silent)
-  boots = await Boots.open(state.redis, silent)
+  boots = await Boots.open(state.redis, { unknown: { action: 'reject' }, fleet: { tries: 2, deadline: 600 } }, silent)
 })
 afterAll(async () => {
   await boots.close()

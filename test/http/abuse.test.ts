@@ -58,6 +58,25 @@ test('who dribbles its headers is cut after ten seconds, however steadily it dri
   }
   expect(socket.cut).toBe(true)
   expect(Date.now() - began).toBeLessThan(14_000)
+  expect(fixture.server.refused.get('REQUEST_LATE')).toBe(1)
+  expect(lines.filter(({ kind }) => kind === 'REQUEST_LATE').length).toBe(1)
+})
+
+test('what is no HTTP is answered once, cut and counted', async () => {
+  fixture = await startFixture({ log })
+  const port = Number(new URL(fixture.server.url).port)
+  for (let times = 0; times < 3; times++) {
+    const socket = await opened(port)
+    let said = ''
+    socket.on('data', (data) => {
+      said += data.toString()
+    })
+    socket.write('\x16\x03\x01 hello\r\n\r\n')
+    await expect.poll(() => socket.cut).toBe(true)
+    expect(said).toMatch(/^HTTP\/1\.1 400 /)
+  }
+  expect(fixture.server.refused.get('REQUEST_MALFORMED')).toBe(3)
+  expect(lines.filter(({ kind }) => kind === 'REQUEST_MALFORMED').length).toBe(1)
 })
 
 test('slow readers do not hold up a node that reads', async () => {
@@ -126,7 +145,14 @@ test('beyond the admitted, a script says place and time on the screen, and the n
     .replace(/again in \d+ s/, 'again in <n> s')
     .replace(/sleep \d+/, 'sleep <n>')
   await expect(told).toMatchFileSnapshot(new URL('golden/waiting.ipxe', import.meta.url).pathname)
+  const pixiecore = await fixture.get(`/v1/boot/${second}`)
+  expect([pixiecore.status, Number(pixiecore.headers.get('retry-after'))]).toEqual([
+    503,
+    expect.toSatisfy((s) => s >= 3),
+  ])
+  expect(((await pixiecore.json()) as { error: { code: string } }).error.code).toBe('NODE_WAITS')
   expect((await (await fixture.get(`/bundle/${bundle}/initramfs`)).arrayBuffer()).byteLength).toBe(initramfs.length)
   await (await fixture.get(`/overlay?mac=${mac}&boot=${boot}`)).arrayBuffer()
   expect(await scriptOf(second)).toContain('kernel --name kernel')
+  expect((await fixture.get(`/v1/boot/${second}`)).status).toBe(200)
 })

@@ -6,9 +6,11 @@ import { type BundleConfig, type BundleManifest, mediaTypes } from '../../src/co
 import { bundleForeign } from '../../src/compose/foreign.ts'
 import { type Logger, silent } from '../../src/config/log.ts'
 import { type Settings, settingsSchema } from '../../src/config/settings.ts'
+import { Admission } from '../../src/fleet/admission.ts'
 import { Assignments } from '../../src/fleet/assignment.ts'
 import { Boots } from '../../src/fleet/boots.ts'
 import { Bundles } from '../../src/fleet/bundles.ts'
+import { Delivery } from '../../src/http/delivery.ts'
 import { type NodeServer, startNodeServer } from '../../src/http/node-server.ts'
 import { openState, type State } from '../../src/state/redis.ts'
 import { type Digest, digestOf } from '../../src/store/digest.ts'
@@ -43,12 +45,12 @@ export async function startFixture(options: FixtureOptions = {}): Promise<Fixtur
   const settings = settingsSchema.parse({ state: directory, unknown, http })
   const state = await openState({ directory }, silent)
   const store = await Store.open(join(directory, 'store'))
-  const boots = await Boots.open(state.redis, silent)
+  const boots = await Boots.open(state.redis, settings, silent)
   const server = await startNodeServer({
     state,
     store,
     boots,
-    assignments: new Assignments(state.redis, settings.unknown, silent),
+    assignments: new Assignments(state.redis, settings, silent),
     programs: new Map([['snponly.efi', Buffer.from('MZ a boot program')]]),
     log,
     address: '127.0.0.1',
@@ -56,6 +58,8 @@ export async function startFixture(options: FixtureOptions = {}): Promise<Fixtur
     settings: settings.http,
     bundles: new Bundles(store),
     hot: new HotBlobs(store, 192 * 1024 * 1024),
+    admission: settings.http.admission === undefined ? undefined : new Admission(settings.http.admission),
+    delivery: new Delivery(settings.http.bandwidth),
     holders: holders && { all: true, of: async (address) => holders.get(address) },
   })
   return {

@@ -2,9 +2,12 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { addressOf } from '../../lab/boot-watch.ts'
+import { otherPrograms } from '../../lab/conformance/machines.ts'
 import { fetchInside } from '../../lab/fetch.ts'
+import { inside } from '../../lab/namespace.ts'
 import { macOf } from '../../lab/node.ts'
-import { paths } from '../../lab/place.ts'
+import { network, paths } from '../../lab/place.ts'
+import { run } from '../../src/config/command.ts'
 import { damagedBundle } from './damaged-bundle.ts'
 import { exchangeInside } from './exchange-inside.ts'
 import { Road } from './road.ts'
@@ -146,5 +149,37 @@ describe.skipIf(!asRoot)(
       expect(await page(addressOf(boot)!)).toContain('Bootloom')
       await node.stop()
     })
+
+    it('boots nodes by PXELINUX and by GRUB, which show that they wait while others download', async () => {
+      await road.restart({ boot: { programs: otherPrograms }, http: { port: 8080, admission: 2 } })
+      const others = [macOf(20), macOf(21)]
+      for (const index of [8, 9, 20, 21]) await road.assign(macOf(index), 'apache')
+      const fetched = (name: string) => run(...asCommand(inside(road.place.name, ['curl', '-sS', tftp + name])))
+      // They ask now and again, as nodes that download, and so keep the two places there are.
+      const downloading = () =>
+        Promise.all(others.map((other) => fetched(`pxelinux.cfg/01-${other.replaceAll(':', '-')}`)))
+      const configs = await downloading()
+      const goesOn = setInterval(() => void downloading().catch(() => {}), 10_000)
+      const { startNode } = await import('../../lab/node.ts')
+      const since = Date.now()
+      const nodes = [
+        await startNode(road.place, { index: 8, firmware: 'undionly' }),
+        await startNode(road.place, { index: 9, firmware: 'uefi-pxe' }),
+      ]
+      try {
+        for (const { serial } of nodes) await serial.waitFor(/waits for its turn to load apache/, 90_000)
+      } finally {
+        clearInterval(goesOn)
+      }
+      // Whoever has its overlay has all: its place is free.
+      for (const config of configs) await fetched(/overlay\/\S+/.exec(config)![0])
+      for (const boot of await Promise.all(nodes.map((node) => road.ready(node, since)))) {
+        expect(await page(addressOf(boot)!)).toContain('Bootloom')
+      }
+      for (const node of nodes) await node.stop()
+    })
   },
 )
+
+const tftp = `tftp://${network.address}/`
+const asCommand = ([file, ...words]: readonly string[]): [string, string[]] => [file!, words]

@@ -1,10 +1,12 @@
-import { readFile, rm } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { parse, stringify } from 'yaml'
 import { layOut } from '../../lab/blueprint.ts'
 import { type WatchedBoot, watchBoot } from '../../lab/boot-watch.ts'
-import { down, up } from '../../lab/lab.ts'
+import { down, startBoot, up } from '../../lab/lab.ts'
 import { type LabNode, type NodeOptions, startNode } from '../../lab/node.ts'
 import { type Place, paths, placeOf } from '../../lab/place.ts'
+import { end, runningAs } from '../../lab/processes.ts'
 import type { ComposeReport, ObserveReport } from '../../src/change/report.ts'
 import { ApiClient } from '../../src/http/api-client.ts'
 
@@ -31,6 +33,14 @@ export class Road {
     await this.api.close()
     await down(this.place)
     await rm(this.place.directory, { recursive: true, force: true })
+  }
+
+  /** Ends the server that answers nodes and starts it again with these settings over its own. */
+  async restart(settings: Readonly<Record<string, unknown>>): Promise<void> {
+    const file = paths.settings(this.place)
+    await writeFile(file, stringify({ ...parse(await readFile(file, 'utf8')), ...settings }))
+    await end(runningAs(this.place, 'boot')!, 10_000)
+    await startBoot(this.place)
   }
 
   /** A ready-made blueprint, applied; `edit` changes its YAML first. Returns the directory of its site. */

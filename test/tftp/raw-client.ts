@@ -21,9 +21,9 @@ export class RawClient {
     })
   }
 
-  static async open(server: number): Promise<RawClient> {
+  static async open(server: number, address = '127.0.0.1'): Promise<RawClient> {
     const socket = createSocket('udp4')
-    socket.bind(0, '127.0.0.1')
+    socket.bind(0, address)
     await once(socket, 'listening')
     return new RawClient(socket, server)
   }

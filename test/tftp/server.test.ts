@@ -258,10 +258,49 @@ describe('limits', () => {
     await new Promise((resolve) => setTimeout(resolve, 1100))
     for (const each of others.slice(0, 3)) each.ask('program')
     for (const each of others.slice(0, 3)) expect(blocks(await each.next())).toEqual([1])
+    silentOne!.received.length = 0
     others[3]!.ask('program')
     expect(await others[3]!.next()).toMatchObject([{ op: 'error', message: 'busy, ask again' }])
-    expect((await silentOne!.within(50)).at(-1)).toMatchObject({ op: 'error' })
+    // Its request may have been forged: nothing more is sent there.
+    expect(await silentOne!.within(1500)).toEqual([])
     for (const each of clients) await each.close()
+  })
+
+  test('a flood of forged requests makes room for each next one, and takes nothing from who answers', async () => {
+    await open()
+    const [honest, ...flood] = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => RawClient.open(one.port, `127.0.0.${i + 1}`)),
+    )
+    honest!.ask('program')
+    expect(blocks(await honest!.next())).toEqual([1])
+    honest!.ack(1)
+    expect(blocks(await honest!.next())).toEqual([2])
+    for (const each of flood) {
+      each.ask('program', { tsize: '0' })
+      expect(blocks(await each.next())).toEqual(['options'])
+    }
+    honest!.ack(2)
+    expect(blocks(await honest!.next())).toEqual([3])
+    for (const each of [honest!, ...flood]) await each.close()
+  })
+
+  test('unproven sources without options share a small budget, and who has acknowledged before is outside it', async () => {
+    await open({ sessions: { total: 1000, perClient: 1000 } })
+    const regular = await RawClient.open(one.port, '127.0.1.1')
+    regular.ask('program')
+    await regular.next()
+    regular.ack(1)
+    await regular.next()
+    regular.send({ op: 'error', code: 0, message: 'enough' })
+    const flood = await Promise.all(Array.from({ length: 300 }, () => RawClient.open(one.port, '127.0.1.2')))
+    for (const each of flood) each.ask('program')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    const answered = flood.filter(({ received }) => received.length > 0).length
+    expect(answered).toBeGreaterThan(150)
+    expect(answered).toBeLessThan(280)
+    regular.ask('program', {}, 'OCTET')
+    expect(blocks(await regular.next())).toEqual([1])
+    for (const each of [regular, ...flood]) await each.close()
   })
 
   test('a block is held to what the settings say', async () => {
@@ -280,6 +319,14 @@ test('who may have forged its address is sent one datagram for a request, and ne
   const [error] = await stranger.next()
   expect(encodeTftp(error!).length).toBeLessThanOrEqual(12)
   await stranger.close()
+  for (const op of ['read', 'write'] as const) {
+    const terse = await RawClient.open(server.port)
+    // The shortest request there is: four bytes.
+    terse.ask('', {}, '', op)
+    const [refusal] = await terse.next()
+    expect(encodeTftp(refusal!).length).toBeLessThanOrEqual(12)
+    await terse.close()
+  }
 })
 
 describe('clients of others', () => {

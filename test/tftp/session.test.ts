@@ -9,11 +9,15 @@ function run(size: number, terms: Partial<Terms> = {}, segment?: number) {
   const sent: Buffer[] = []
   let end: SessionEnd | undefined
   let now = 0
+  let expected = 0
   const wire = {
     segment,
     send(bytes: Buffer) {
       const step = segment ?? bytes.length
       for (let at = 0; at < bytes.length; at += step) sent.push(Buffer.from(bytes.subarray(at, at + step)))
+    },
+    expect() {
+      expected++
     },
   }
   const agreed = { blockSize: 512, window: 1, accepted: new Map<string, string>(), ...terms }
@@ -34,19 +38,42 @@ function run(size: number, terms: Partial<Terms> = {}, segment?: number) {
     taken: () => sent.splice(0).map((bytes) => bytes.readUInt16BE(2)),
     bytes: () => sent.splice(0),
     end: () => end,
+    expected: () => expected,
   }
 }
 
 const optioned = { accepted: new Map([['tsize', '1']]) }
 
-test('who never answers gets four datagrams in all, each asked for or seconds apart', () => {
-  for (const terms of [{}, optioned]) {
-    const one = run(100_000, terms)
-    expect(one.bytes()).toHaveLength(1)
-    one.pass(60_000)
-    expect(one.bytes()).toHaveLength(3)
-    expect(one.end()).toMatchObject({ result: 'lost', bytes: 0 })
+test.each([
+  ['without options', {}, 1],
+  ['with options', optioned, 2],
+])('who asks %s and never answers is sent the answer seconds apart, a few times only', (_, terms, repeats) => {
+  const one = run(100_000, terms)
+  expect(one.bytes()).toHaveLength(1)
+  one.pass(60_000)
+  expect(one.bytes()).toHaveLength(repeats)
+  expect(one.end()).toMatchObject({ result: 'lost', bytes: 0 })
+})
+
+test('only a client that has answered is told that its transfer ends', () => {
+  const [silent, answering] = [run(100_000), run(100_000)]
+  answering.ack(1)
+  for (const { session, bytes } of [silent, answering]) {
+    bytes()
+    session.stop('the server ends')
   }
+  expect(silent.bytes()).toEqual([])
+  expect(answering.bytes().map((bytes) => bytes[1])).toEqual([5])
+})
+
+test('the next acknowledgement is waited for without sleeping only where the last one came at once', () => {
+  const one = run(5000)
+  one.ack(1)
+  one.ack(2)
+  expect(one.expected()).toBe(2)
+  one.pass(50)
+  one.ack(3)
+  expect(one.expected()).toBe(2)
 })
 
 test('a client that has all but whose last acknowledgement was lost is one that got the file', () => {

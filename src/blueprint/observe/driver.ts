@@ -1,24 +1,29 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { BootloomError } from '../../config/errors.ts'
-import { checkCommand, type NetworkProbe, type Outcome } from '../exchange.ts'
+import { type Account, Accounts } from '../account.ts'
+import { type CommandProbe, checkCommand, type NetworkProbe, type Outcome } from '../exchange.ts'
 import type { Probe } from '../schema.ts'
-import { asAccount, type Launch } from './launch.ts'
+import { inSurroundings, type Surroundings } from './launch.ts'
 import type { Stage } from './stage.ts'
+import { resolveWithin } from './within.ts'
 
 /** Asks the application what a probe or a workload says, from inside its namespaces. */
 export class Driver {
   readonly #stage: Stage
-  readonly #launch: Launch
+  readonly #surroundings: Surroundings
   readonly #child: ChildProcessWithoutNullStreams
   readonly #answers: AsyncIterator<string>
 
-  constructor(stage: Stage, launch: Launch) {
+  /** Commands run in the surroundings of a service. */
+  constructor(stage: Stage, surroundings: Surroundings) {
     this.#stage = stage
-    this.#launch = launch
+    this.#surroundings = surroundings
     const program = fileURLToPath(new URL('../drive.ts', import.meta.url))
     this.#child = spawn('nsenter', [`--net=/proc/${stage.pid}/ns/net`, '--', process.execPath, program])
     this.#child.on('error', () => {})
@@ -44,12 +49,14 @@ export class Driver {
     return JSON.parse(value) as Outcome
   }
 
-  async #run(step: Extract<Probe, { command: unknown }>, timeout: number): Promise<Outcome> {
+  async #run(step: CommandProbe, timeout: number): Promise<Outcome> {
+    const surroundings =
+      step.user === undefined ? this.#surroundings : { ...this.#surroundings, account: await this.#account(step.user) }
     const [file, ...words] = [
       ...this.#stage.enter(),
       // Inside the namespace, so that what the command started ends with it.
       ...['timeout', '--signal=KILL', String(timeout / 1000)],
-      ...asAccount(this.#launch, `${this.#stage.inside}/view`),
+      ...inSurroundings(surroundings, `${this.#stage.inside}/view`),
       ...step.command,
     ]
     const begun = performance.now()
@@ -62,5 +69,16 @@ export class Driver {
       return { ok: false, detail: `did not end within ${timeout} ms` }
     }
     return checkCommand(step, done.exitCode, String(done.all))
+  }
+
+  /** As the application's own root has it at this moment. */
+  async #account(name: string): Promise<Account> {
+    const root = join(this.#stage.directory, 'root')
+    const [passwd, group] = await Promise.all(
+      ['/etc/passwd', '/etc/group'].map(async (path) =>
+        readFile(join(root, await resolveWithin(root, path, true)), 'utf8').catch(() => ''),
+      ),
+    )
+    return new Accounts(passwd!, group!).account(name)
   }
 }

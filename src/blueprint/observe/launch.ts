@@ -1,51 +1,56 @@
-import type { Blueprint } from '../schema.ts'
-import { type Account, accountIn } from './accounts.ts'
+import type { Account } from '../account.ts'
+import type { Command, Service } from '../service.ts'
 import { quoted } from './stage-script.ts'
 import { traced } from './trace.ts'
 
-/** All that starting the application takes, looked up in its stack. */
-export interface Launch {
-  readonly account: Account
-  readonly directory: string
-  readonly environment: Readonly<Record<string, string>>
-  readonly command: readonly string[]
-}
+/** What a program of a service is started with. */
+export type Surroundings = Pick<Service, 'account' | 'directory' | 'environment' | 'umask' | 'openFiles'>
 
-const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+const root: Account = { name: 'root', uid: 0, gid: 0, groups: [0], home: '/root' }
 
-/** Throws ACCOUNT_UNKNOWN. */
-export async function launchOf({ start }: Blueprint, root: string): Promise<Launch> {
-  return {
-    account: await accountIn(root, start.user),
-    directory: start.directory,
-    environment: { PATH: searchPath, ...start.environment },
-    command: start.command,
-  }
-}
+/** For a program that is run as root whatever the service's account is. */
+export const surroundingsOf = (service: Service, { asRoot }: Command): Surroundings =>
+  asRoot ? { ...service, account: root } : service
 
 /**
- * Words that run what follows them in a root directory: only the blueprint's environment, the account's groups and
- * user. Accounts go by number, because chroot(8) would look names up in the root and be seen doing it.
+ * Words that run what follows them in a root directory: only the service's environment, the account's groups and user.
+ * Accounts go by number, because chroot(8) would look names up in the root and be seen doing it.
  */
-export function asAccount({ account, directory, environment }: Launch, root: string): string[] {
+export function inSurroundings(surroundings: Surroundings, directory: string): string[] {
+  const { account, environment, umask, openFiles } = surroundings
   return [
+    // The limit is as high as this machine allows: a watched run must not fail for want of it.
+    ...[
+      'sh',
+      '-c',
+      'umask "$0"; [ -z "$1" ] || ulimit -n "$1" 2>/dev/null; shift; exec "$@"',
+      umask ?? '0022',
+      String(openFiles ?? ''),
+    ],
     ...['setpriv', '--regid', String(account.gid), '--groups', account.groups.join(',')],
     ...['env', '-i', ...Object.entries(environment).map(([name, value]) => `${name}=${value}`)],
-    ...['/usr/bin/unshare', `--root=${root}`, `--wd=${directory}`],
+    ...['/usr/bin/unshare', `--root=${directory}`, `--wd=${surroundings.directory}`],
     ...(account.uid === 0 ? [] : [`--setuid=${account.uid}`]),
     '--',
   ]
 }
 
 /**
- * The script that starts the application watched. strace stays outside the root, so that it needs nothing in there and
- * leaves no mark; the application leads a session of its own, because some (Apache) signal their whole group.
+ * The script of a job of the stage: runs a program watched. strace stays outside the root, so that it needs nothing in
+ * there and leaves no mark; the program leads a session of its own, because some (Apache) signal their whole group.
  */
-export function launchScript(launch: Launch, stage: string): string {
-  const strace = ['strace', '-ff', '--seccomp-bpf', '-y', '-qq', '-e', 'signal=none', '-e', `trace=${traced}`]
-  const words = [
-    ...[...strace, '-o', `${stage}/trace/t`, '--', 'sh', '-c', 'echo $$ >"$0"; exec "$@"', `${stage}/pid`],
-    ...['setsid', ...asAccount(launch, `${stage}/root`), ...launch.command],
+export function jobScript(
+  surroundings: Surroundings,
+  words: readonly string[],
+  { stage, job, isTraced }: { stage: string; job: string; isTraced: boolean },
+): string {
+  // Where something else tells what is touched, strace is there for the end of all processes alone, and slows nothing down.
+  const calls = isTraced ? traced : 'execve'
+  // How each process ended stands at the end of its file: -q keeps it, -qq would not.
+  const strace = ['strace', '-ff', '--seccomp-bpf', '-y', '-q', '-e', 'signal=none', '-e', `trace=${calls}`]
+  const line = [
+    ...[...strace, '-o', `${stage}/trace/t`, '--', 'sh', '-c', 'echo $$ >"$0"; exec "$@"', `${stage}/jobs/${job}.pid`],
+    ...['setsid', ...inSurroundings(surroundings, `${stage}/root`), ...words],
   ]
-  return `exec ${words.map(quoted).join(' ')}\n`
+  return `exec ${line.map(quoted).join(' ')}\n`
 }

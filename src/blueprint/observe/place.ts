@@ -4,7 +4,7 @@ import { BootloomError } from '../../config/errors.ts'
 import type { Component, Entry } from '../../repository/component.ts'
 import type { Store } from '../../store/store.ts'
 import type { Blueprint } from '../schema.ts'
-import { accountIn } from './accounts.ts'
+import type { Service } from '../service.ts'
 import { resolveWithin } from './within.ts'
 
 /** Lays a tree's files over the copy of the stack. */
@@ -47,13 +47,12 @@ export async function contentOf(added: Blueprint['files'][number]): Promise<Buff
   }
 }
 
-/** Makes the blueprint's `writable` directories, as the node does at start. */
-export async function placeWritable(root: string, blueprint: Blueprint): Promise<void> {
-  for (const { path, owner, mode } of blueprint.writable) {
-    const account = await accountIn(root, owner)
+/** Makes the directories of a service, as the node does at start. */
+export async function placeDirectories(root: string, { directories }: Service): Promise<void> {
+  for (const { path, uid, gid, mode } of directories) {
     const directory = join(root, await resolveWithin(root, path, true))
     await mkdir(directory, { recursive: true })
-    await lchown(directory, account.uid, account.gid)
+    await lchown(directory, uid, gid)
     await chmod(directory, Number.parseInt(mode, 8))
   }
 }

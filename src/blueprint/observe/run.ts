@@ -1,63 +1,140 @@
-import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BootloomError } from '../../config/errors.ts'
 import type { OnProgress } from '../../config/progress.ts'
+import type { Answer } from '../answer.ts'
 import type { Outcome } from '../exchange.ts'
-import type { Blueprint, WorkloadStep } from '../schema.ts'
+import type { Blueprint, Probe, WorkloadStep } from '../schema.ts'
+import type { Service } from '../service.ts'
 import type { Driver } from './driver.ts'
+import { Kept } from './kept.ts'
 import type { Stage } from './stage.ts'
+import { moveLogs, runScripts, sqlCommand, stepText } from './step.ts'
 
 export interface StepResult {
   readonly step: string
   readonly detail: string
+  /** To compare runs by. */
+  readonly answer?: Answer
   readonly seconds: number
 }
 
 /** Milliseconds. */
 export interface Deadlines {
-  /** Until the probe is answered, from the start or a reload on. */
+  /** Until a probe is answered, from the start or a reload on; also for each command that a start or reload runs. */
   readonly probe: number
   /** For each step of the workload. */
   readonly step: number
-  /** From the stop signal to the end of all processes. */
+  /** For the whole workload. */
+  readonly workload: number
+  /** From the stop to the end of all processes. */
   readonly stop: number
+}
+
+interface RunOptions {
+  readonly stage: Stage
+  readonly driver: Driver
+  readonly blueprint: Blueprint
+  readonly services: readonly Service[]
+  readonly deadlines: Deadlines
+  readonly progress: OnProgress
+  readonly signal?: AbortSignal | undefined
 }
 
 /** One application under watch, from its start to its end. */
 export class Run {
-  readonly #stage: Stage
-  readonly #driver: Driver
-  readonly #blueprint: Blueprint
-  readonly #deadlines: Deadlines
-  readonly #progress: OnProgress
-  readonly #signal: AbortSignal | undefined
+  readonly #options: RunOptions
+  readonly #kept: readonly Kept[]
 
-  constructor(
-    stage: Stage,
-    driver: Driver,
-    blueprint: Blueprint,
-    deadlines: Deadlines,
-    progress: OnProgress,
-    signal?: AbortSignal,
-  ) {
-    this.#signal = signal
-    this.#stage = stage
-    this.#driver = driver
-    this.#blueprint = blueprint
-    this.#deadlines = deadlines
-    this.#progress = progress
+  constructor(options: RunOptions) {
+    this.#options = options
+    this.#kept = options.services.map((service) => new Kept(service, options.stage, options.deadlines.probe))
+  }
+
+  /** Starts the services in their order, each once those before it are ready, and waits for the blueprint's probe. */
+  async start(): Promise<Outcome> {
+    for (const kept of this.#kept) {
+      const { name, start, probe } = kept.service
+      this.#options.progress({ step: 'start', detail: `${name}: ${start.words.join(' ')}`.slice(0, 200) })
+      await kept.start()
+      if (probe) await this.#answered(probe)
+    }
+    return this.#answered(this.#options.blueprint.probe)
+  }
+
+  async workload(): Promise<StepResult[]> {
+    const { blueprint, deadlines, stage, progress } = this.#options
+    const steps = blueprint.workload
+    const results: StepResult[] = []
+    const end = Date.now() + deadlines.workload
+    for (const [index, step] of steps.entries()) {
+      const text = stepText(step)
+      progress({ step: 'workload', detail: `${index + 1}/${steps.length} ${text}`, fraction: index / steps.length })
+      const begun = performance.now()
+      const failed = async (why: string) =>
+        new BootloomError('WORKLOAD_FAILED', `${text}: ${why}`, {
+          where: `${blueprint.name} workload[${index}]`,
+          details: await stage.lastOutput(),
+        })
+      if (Date.now() >= end) throw await failed(`the workload did not end within ${deadlines.workload / 1000} s`)
+      const outcome = await this.#take(step)
+      await this.#checkRunning()
+      if (!outcome.ok) throw await failed(outcome.detail)
+      const { detail, answer } = outcome
+      results.push({ step: text, detail, ...(answer && { answer }), seconds: (performance.now() - begun) / 1000 })
+    }
+    return results
+  }
+
+  /** Ends the application as the node would, and by force when it does not listen. */
+  async stop(): Promise<'by signal' | 'killed'> {
+    this.#options.progress({ step: 'stop' })
+    for (const kept of this.#kept.toReversed()) await kept.stop()
+    for (const end = Date.now() + this.#options.deadlines.stop; Date.now() < end; await sleep(20)) {
+      if ((await Promise.all(this.#kept.map((kept) => kept.hasEnded()))).every(Boolean)) return 'by signal'
+    }
+    for (const kept of this.#kept) await kept.kill()
+    return 'killed'
+  }
+
+  async #take(step: WorkloadStep): Promise<Outcome> {
+    const { signal, driver, deadlines, stage } = this.#options
+    const root = join(stage.directory, 'view')
+    if ('wait' in step) {
+      await sleep(step.wait * 1000, undefined, { ...(signal && { signal }) })
+      return { ok: true, detail: 'waited' }
+    }
+    if ('reload' in step) return this.#reload()
+    if ('rotate' in step) {
+      await moveLogs(root)
+      return this.#kept.some(canReload) ? this.#reload() : this.#answered(this.#options.blueprint.probe)
+    }
+    if ('restart' in step) {
+      await this.stop()
+      return this.start()
+    }
+    if ('scripts' in step) return runScripts(step, root, driver, deadlines.step)
+    if ('sql' in step) return driver.ask(sqlCommand(step), deadlines.step)
+    return driver.ask(step, deadlines.step)
+  }
+
+  async #reload(): Promise<Outcome> {
+    if (!this.#kept.some(canReload)) return { ok: false, detail: 'no service can be told to reload' }
+    for (const kept of this.#kept) await kept.reload()
+    // The old state answers until the signal is taken up; what comes after it should meet the new one.
+    await sleep(300)
+    return this.#answered(this.#options.blueprint.probe)
   }
 
   /** Probes until the answer is the expected one. */
-  async untilAnswered(): Promise<Outcome> {
-    const { probe } = this.#blueprint
-    const end = Date.now() + this.#deadlines.probe
-    this.#progress({ step: 'probe', detail: stepText(probe) })
+  async #answered(probe: Probe): Promise<Outcome> {
+    const { deadlines, driver, progress, stage, blueprint } = this.#options
+    const end = Date.now() + deadlines.probe
+    progress({ step: 'probe', detail: stepText(probe) })
     let last: Outcome = { ok: false, detail: 'it was not asked' }
     while (Date.now() < end) {
       await this.#checkRunning()
-      last = await this.#driver.ask(probe, Math.max(100, Math.min(5000, end - Date.now())))
+      last = await driver.ask(probe, Math.max(100, Math.min(5000, end - Date.now())))
       if (last.ok) {
         await this.#checkRunning()
         return last
@@ -66,92 +143,14 @@ export class Run {
     }
     throw new BootloomError(
       'PROBE_NEVER_ANSWERED',
-      `${stepText(probe)} was not answered as expected within ${this.#deadlines.probe / 1000} s: ${last.detail}`,
-      { where: this.#blueprint.name, details: await this.#stage.lastOutput() },
+      `${stepText(probe)} was not answered as expected within ${deadlines.probe / 1000} s: ${last.detail}`,
+      { where: blueprint.name, details: await stage.lastOutput() },
     )
-  }
-
-  async workload(): Promise<StepResult[]> {
-    const steps = this.#blueprint.workload
-    const results: StepResult[] = []
-    for (const [index, step] of steps.entries()) {
-      const text = stepText(step)
-      this.#progress({
-        step: 'workload',
-        detail: `${index + 1}/${steps.length} ${text}`,
-        fraction: index / steps.length,
-      })
-      const begun = performance.now()
-      const outcome = await this.#take(step)
-      await this.#checkRunning()
-      if (!outcome.ok) {
-        throw new BootloomError('WORKLOAD_FAILED', `${text}: ${outcome.detail}`, {
-          where: `${this.#blueprint.name} workload[${index}]`,
-          details: await this.#stage.lastOutput(),
-        })
-      }
-      results.push({ step: text, detail: outcome.detail, seconds: (performance.now() - begun) / 1000 })
-    }
-    return results
-  }
-
-  /** Ends the application as the node would, and by force when it does not listen. */
-  async stop(): Promise<'by signal' | 'killed'> {
-    this.#progress({ step: 'stop' })
-    await this.#stage.signal(this.#blueprint.start.stop)
-    const end = Date.now() + this.#deadlines.stop
-    while (Date.now() < end) {
-      if ((await this.#stage.exit()) !== undefined) return 'by signal'
-      await sleep(20)
-    }
-    await this.#stage.signal('KILL')
-    return 'killed'
-  }
-
-  async #take(step: WorkloadStep): Promise<Outcome> {
-    if ('wait' in step) {
-      await sleep(step.wait * 1000, undefined, { ...(this.#signal && { signal: this.#signal }) })
-      return { ok: true, detail: 'waited' }
-    }
-    if ('reload' in step) {
-      await this.#stage.signal(this.#blueprint.start.reload)
-      // The old state answers until the signal is taken up; what comes after it should meet the new one.
-      await sleep(300)
-      return this.untilAnswered()
-    }
-    return this.#driver.ask(step, this.#deadlines.step)
   }
 
   async #checkRunning(): Promise<void> {
-    const exit = await this.#stage.exit()
-    if (exit === undefined && !(await this.#hasLeft())) return
-    const how = exit === undefined ? 'went into the background' : `ended with exit status ${exit}`
-    throw new BootloomError('OBSERVE_START_FAILED', `${this.#blueprint.start.command[0]} ${how}`, {
-      where: this.#blueprint.name,
-      details: await this.#stage.lastOutput(),
-    })
-  }
-
-  /** True when the main process is gone while others that it started go on. */
-  async #hasLeft(): Promise<boolean> {
-    const pid = await readFile(join(this.#stage.directory, 'pid'), 'utf8').catch(() => '')
-    if (pid.trim() === '') return false
-    const alive = await access(join(this.#stage.directory, 'root/proc', pid.trim())).then(
-      () => true,
-      () => false,
-    )
-    // It may have ended between the two looks; its exit status then follows at once.
-    if (alive) return false
-    await sleep(100)
-    return (await this.#stage.exit()) === undefined
+    for (const kept of this.#kept) if (kept.isStarted) await kept.check()
   }
 }
 
-/** A step in words: `GET /`, `tcp 6379`, `reload`. */
-function stepText(step: WorkloadStep): string {
-  if ('http' in step) return `GET ${step.http}${step.port === 80 ? '' : ` on port ${step.port}`}`
-  if ('tcp' in step)
-    return `tcp ${step.tcp}${step.send === undefined ? '' : ` ${JSON.stringify(step.send.slice(0, 40))}`}`
-  if ('command' in step) return step.command.join(' ').slice(0, 80)
-  return 'reload' in step ? 'reload' : `wait ${step.wait} s`
-}
+const canReload = ({ service }: Kept): boolean => service.reload.length > 0

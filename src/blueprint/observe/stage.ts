@@ -1,10 +1,17 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
 import { lastLines } from '../../config/command.ts'
 import { BootloomError } from '../../config/errors.ts'
-import { stageScript } from './stage-script.ts'
+import { reaperScript, stageScript } from './stage-script.ts'
+
+interface StageOptions {
+  readonly hostname: string
+  readonly content?: 'copy' | 'nothing'
+  readonly traced?: boolean
+  readonly signal?: AbortSignal | undefined
+}
 
 /**
  * Fresh pid, mount, network, ipc and uts namespaces around a copy of a root directory. Lives until `end`, until the
@@ -17,14 +24,17 @@ export class Stage {
   readonly directory: string
   /** The same as seen by processes inside. */
   readonly inside: string
+  /** Whether strace tells what programs touch. */
+  readonly traced: boolean
   readonly #child: ChildProcessWithoutNullStreams
   readonly #answers: AsyncIterator<string>
   readonly #ended: Promise<void>
   #gone = false
   #complaints = ''
 
-  private constructor(child: ChildProcessWithoutNullStreams, lines: Interface, root: string) {
+  private constructor(child: ChildProcessWithoutNullStreams, lines: Interface, root: string, traced: boolean) {
     this.#child = child
+    this.traced = traced
     this.#answers = lines[Symbol.asyncIterator]()
     this.pid = child.pid!
     this.inside = root
@@ -40,11 +50,15 @@ export class Stage {
     child.stdin.on('error', () => {})
   }
 
-  /** Returns once the copy of `root` stands. */
-  static async open(root: string, hostname: string, signal?: AbortSignal): Promise<Stage> {
+  /**
+   * Returns once it stands. `content`: what `root` begins as: a copy of the given root directory, or nothing, for who fills
+   * it in and then calls `layOver`.
+   */
+  static async open(root: string, { hostname, content = 'copy', traced = true, signal }: StageOptions): Promise<Stage> {
     signal?.throwIfAborted()
     const namespaces = ['--pid', '--mount', '--net', '--ipc', '--uts', '--fork', '--kill-child=KILL']
-    const inner = ['sh', '-c', `hostname ${hostname}\n${stageScript}`, 'bootloom-stage', root]
+    const script = `hostname ${hostname}\n${stageScript}`
+    const inner = ['sh', '-c', reaperScript, script, 'bootloom-stage', root, content]
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', ...namespaces, ...inner])
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve)
@@ -52,7 +66,7 @@ export class Stage {
         reject(new BootloomError('TOOL_MISSING', 'setpriv (package util-linux) is not installed', { cause }))
       })
     })
-    const stage = new Stage(child, createInterface({ input: child.stdout }), root)
+    const stage = new Stage(child, createInterface({ input: child.stdout }), root, traced)
     const abort = () => child.kill('SIGKILL')
     signal?.addEventListener('abort', abort, { once: true })
     child.once('close', () => signal?.removeEventListener('abort', abort))
@@ -73,14 +87,53 @@ export class Stage {
     return readFile(join(this.directory, file))
   }
 
-  /** Sets all access times to 1970 and runs the script `launch`. */
-  async start(): Promise<void> {
-    await this.#order('start')
+  /** Lays `root`, filled in by now, over the given root directory: commands in `view` find the programs of both. */
+  async layOver(): Promise<void> {
+    await this.#order('lay')
   }
 
-  /** Sends a signal to the application's main process; false when that is gone. */
-  async signal(name: string): Promise<boolean> {
-    return (await this.#order(`signal ${name}`)) === 'sent'
+  /** Sets all access times to 1970. */
+  async calm(): Promise<void> {
+    await this.#order('calm')
+  }
+
+  /** Runs a script as process of its own, under a name that no job had before. */
+  async run(job: string, script: string): Promise<void> {
+    await writeFile(join(this.directory, 'jobs', job), script)
+    await this.#order(`run ${job}`)
+  }
+
+  /** The process id of a job's program, as seen inside, once it has one. */
+  async pidOf(job: string): Promise<number | undefined> {
+    const text = await readFile(join(this.directory, 'jobs', `${job}.pid`), 'utf8').catch(() => '')
+    return text.endsWith('\n') ? Number(text) : undefined
+  }
+
+  /** Ids of all programs that were run, as seen inside. */
+  async pids(): Promise<number[]> {
+    const files = (await readdir(join(this.directory, 'jobs'))).filter((name) => name.endsWith('.pid'))
+    const pids = await Promise.all(files.map((name) => this.pidOf(name.slice(0, -'.pid'.length))))
+    return pids.filter((pid) => pid !== undefined)
+  }
+
+  /** Sends a signal to a process; false when that is gone. */
+  async signal(pid: number, name: string): Promise<boolean> {
+    return (await this.#order(`signal ${name} ${pid}`)) === 'sent'
+  }
+
+  /** A process inside, unless it has ended. */
+  async process(pid: number): Promise<{ readonly parent: number } | undefined> {
+    const text = await readFile(join(this.directory, 'root/proc', String(pid), 'stat'), 'utf8').catch(() => '')
+    // The name in brackets may hold anything (proc(5)).
+    const [state, parent] = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return state === undefined || state === '' || 'ZX'.includes(state) ? undefined : { parent: Number(parent) }
+  }
+
+  /** Processes whose parent has ended: the children of process 1 but for process 2, which obeys. */
+  async leftBehind(): Promise<number[]> {
+    const pids = (await readdir(join(this.directory, 'root/proc'))).filter((name) => /^\d+$/.test(name)).map(Number)
+    const found = await Promise.all(pids.map(async (pid) => ({ pid, parent: (await this.process(pid))?.parent })))
+    return found.filter(({ pid, parent }) => parent === 1 && pid !== 2).map(({ pid }) => pid)
   }
 
   /** The paths, below the root and without a leading slash, that were read since the start. */
@@ -89,11 +142,19 @@ export class Stage {
     return (await readFile(join(this.directory, 'touched'), 'utf8')).split('\0').filter((path) => path !== '')
   }
 
-  /** The main process's exit status, once it has ended. */
-  async exit(): Promise<number | undefined> {
+  /** Exit status of a job, once its program and all that it left behind have ended. */
+  async exit(job: string): Promise<number | undefined> {
     if (this.#gone) throw this.#broken()
-    const text = await readFile(join(this.directory, 'exit'), 'utf8').catch(() => undefined)
+    const text = await readFile(join(this.directory, 'jobs', `${job}.exit`), 'utf8').catch(() => undefined)
     return text === undefined ? undefined : Number(text)
+  }
+
+  /** What the trace says of a process's end: its exit status, 128 and the signal that ended it, or nothing yet. */
+  async tracedExit(pid: number): Promise<number | undefined> {
+    const text = await readFile(join(this.directory, 'trace', `t.${pid}`), 'utf8').catch(() => '')
+    const [, status, signal] =
+      /\+\+\+ (?:exited with (\d+)|killed by (SIG\w+))[^\n]*\+\+\+\s*$/.exec(text.slice(-200)) ?? []
+    return status !== undefined ? Number(status) : signal === undefined ? undefined : 128
   }
 
   async lastOutput(): Promise<string[]> {

@@ -3,6 +3,8 @@ export interface Call {
   readonly name: string
   readonly args: readonly string[]
   readonly failed: boolean
+  /** `ENOENT` and the like, where it failed with one. */
+  readonly error: string | undefined
   /** The number returned, where it is one. */
   readonly result: number | undefined
 }
@@ -12,13 +14,14 @@ export function parseCall(line: string): Call | undefined {
   const open = line.indexOf('(')
   if (open <= 0 || !/^[a-z0-9_]+$/.test(line.slice(0, open))) return undefined
   const { args, end } = splitArguments(line, open + 1)
-  const result = /^\s*=\s*(\S+)/.exec(line.slice(end))?.[1]
+  const [, result, error] = /^\s*=\s*(\S+)(?: (E[A-Z0-9]+)\b)?/.exec(line.slice(end)) ?? []
   if (result === undefined) return undefined
   const number = Number.parseInt(result, 10)
   return {
     name: line.slice(0, open),
     args,
     failed: result === '?' || result.startsWith('-1'),
+    error,
     result: Number.isNaN(number) ? undefined : number,
   }
 }

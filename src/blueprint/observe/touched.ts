@@ -1,30 +1,42 @@
 import { posix } from 'node:path'
-import type { Touch, TouchedPath } from '../profile.ts'
+import { type Touch, type TouchedPath, touches } from '../profile.ts'
 import type { World } from '../world.ts'
-import type { Named } from './trace.ts'
+import type { Named, Naming } from './trace.ts'
 
-const order: readonly Touch[] = ['open', 'exec', 'stat', 'readdir', 'symlink', 'create', 'kernel']
 /** The root itself, and what the kernel makes: no component holds them. */
 const kernelOwned = /^\/((proc|sys|dev)(\/|$)|$)/
 
-/** Gathers what was touched, from both methods, into what a profile holds. */
+/** The first process that touched a path, and its system call. */
+export interface Toucher {
+  readonly process: string
+  readonly call: string
+}
+
+/** Gathers what was touched, from all methods, into what a profile holds. */
 export class Touched {
   readonly #world: World
   readonly #how = new Map<string, Set<Touch>>()
   readonly #created = new Set<string>()
+  readonly #first = new Map<string, Toucher>()
+  readonly #gone = new Set<string>()
+  readonly #onNew: (path: string, toucher: Toucher | undefined) => void
 
-  constructor(world: World) {
+  /** `onNew` is told each path of the stack once, when it is first touched. */
+  constructor(world: World, onNew: (path: string, toucher: Toucher | undefined) => void = () => {}) {
     this.#world = world
+    this.#onNew = onNew
   }
 
   /** A path that a system call named. Looking for what is not there leaves no mark. */
-  named({ path, touch, followLast, creates, fresh }: Named): void {
+  named({ path, touch, followLast, creates, fresh }: Named, naming?: Naming): void {
     const { path: found, walked } = this.#world.resolve(path, followLast)
     const exists = this.#world.has(found)
     if (!exists && !creates) return
-    for (const link of walked) this.#add(link, 'symlink')
-    if (exists) this.#add(found, touch === 'symlink' && !this.#world.isLink(found) ? 'stat' : touch)
-    else this.#create(found, fresh)
+    const toucher = naming && { process: naming.process, call: naming.call }
+    for (const link of walked) this.#add(link, 'symlink', toucher)
+    if (exists) this.#add(found, touch === 'symlink' && !this.#world.isLink(found) ? 'stat' : touch, toucher)
+    else this.#create(found, fresh, toucher)
+    if (exists && naming?.error === 'ENOENT') this.#gone.add(found)
   }
 
   /** A path (not a directory) whose access time moved: it was read, by whomever, or walked if it is a symlink. */
@@ -40,16 +52,31 @@ export class Touched {
   }
 
   paths(): TouchedPath[] {
-    const existing = [...this.#how].map(([path, how]) => ({ path, how: order.filter((touch) => how.has(touch)) }))
+    const existing = [...this.#how].map(([path, how]) => ({ path, how: touches.filter((touch) => how.has(touch)) }))
     const created = [...this.#created].map((path) => ({ path, how: ['create'] as const, created: true as const }))
     return [...existing, ...created].sort((a, b) => (a.path < b.path ? -1 : 1))
   }
 
-  #add(path: string, touch: Touch): void {
+  /** Who touched what first; what only the kernel or an access time tells of is not there. */
+  first(): Record<string, Toucher> {
+    return Object.fromEntries([...this.#first].sort(([a], [b]) => (a < b ? -1 : 1)))
+  }
+
+  /** Paths of the stack that were asked for when the application had removed them already. */
+  gone(): string[] {
+    return [...this.#gone].sort()
+  }
+
+  #add(path: string, touch: Touch, toucher?: Toucher): void {
     if (kernelOwned.test(path)) return
+    if (toucher && !this.#first.has(path)) this.#first.set(path, toucher)
     const how = this.#how.get(path)
-    if (how) how.add(touch)
-    else this.#how.set(path, new Set([touch]))
+    if (how) {
+      how.add(touch)
+      return
+    }
+    this.#how.set(path, new Set([touch]))
+    this.#onNew(path, toucher)
   }
 
   /**
@@ -57,12 +84,14 @@ export class Touched {
    * would make it under the same name: names with digits (process ids, dates) and those chosen to be new would make
    * equal observations differ.
    */
-  #create(path: string, fresh: boolean): void {
+  #create(path: string, fresh: boolean, toucher?: Toucher): void {
     if (kernelOwned.test(path)) return
     let parent = posix.dirname(path)
     while (!this.#world.has(parent)) parent = posix.dirname(parent)
-    this.#add(parent, 'create')
+    this.#add(parent, 'create', toucher)
     const isVolatile = fresh || /\d/.test(path.slice(parent.length))
-    if (!isVolatile) this.#created.add(path)
+    if (isVolatile) return
+    this.#created.add(path)
+    if (toucher && !this.#first.has(path)) this.#first.set(path, toucher)
   }
 }

@@ -1,6 +1,5 @@
-import { createReadStream } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import type { Touch } from '../profile.ts'
 import { type Call, descriptorPath, parseCall, stringIn } from './strace-line.ts'
 
@@ -20,45 +19,100 @@ export const traced = '%file,%process,getdents,getdents64,fchdir,bind'
 
 const descends = new Set(['clone', 'clone3', 'fork', 'vfork'])
 
-/**
- * Reads the files that `strace -ff -o trace/t` wrote, from the main process on, and tells each path named. What came
- * before the main process's `chroot(root)` is not the application's doing and is left out. `root` is how paths begin
- * that strace reads from outside the chroot.
- */
-export async function readTrace(
-  directory: string,
-  mainPid: number,
-  root: string,
-  tell: (named: Named) => void,
-): Promise<void> {
-  const waiting = [{ pid: mainPid, cwd: '/', started: false }]
-  const seen = new Set<number>()
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    if (seen.has(next.pid)) continue
-    seen.add(next.pid)
-    let { cwd, started } = next
-    for await (const line of linesOf(join(directory, `t.${next.pid}`))) {
-      const call = parseCall(line)
-      if (!call) continue
-      if (!started) {
-        started = call.name === 'chroot' && stringIn(call.args[0]) === root && !call.failed
-        continue
-      }
-      for (const named of namesIn(call, cwd, root)) tell(named)
-      if (call.failed) continue
-      if (call.name === 'chdir') cwd = absolute(stringIn(call.args[0]) ?? '.', cwd)
-      if (call.name === 'fchdir') cwd = inside(descriptorPath(call.args[0]), root) ?? cwd
-      if (descends.has(call.name) && call.result) waiting.push({ pid: call.result, cwd, started: true })
-    }
-  }
+/** Who named a path, and how that went. */
+export interface Naming {
+  /** The program that the process ran, as a path in the root. */
+  readonly process: string
+  /** The system call, such as `openat`. */
+  readonly call: string
+  /** `ENOENT` and the like, where the call failed with one. */
+  readonly error: string | undefined
 }
 
-async function* linesOf(file: string): AsyncGenerator<string> {
-  try {
-    yield* createInterface({ input: createReadStream(file, 'utf8') })
-  } catch (error) {
-    // A process that was killed before its first traced call has no file.
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+interface Process {
+  readonly pid: number
+  cwd: string
+  program: string
+  /** Whether it has entered the root; what came before is not the application's doing. */
+  inside: boolean
+  /** Bytes of its file that were read. */
+  at: number
+  /** The beginning of a line whose end was not written yet. */
+  rest: string
+}
+
+/**
+ * Reads the files that `strace -ff -o trace/t` writes, from the programs that were run on, and tells each path named. May
+ * be read while they grow. What came before a program's `chroot(root)` is left out. `root` is how paths begin that strace
+ * reads from outside the chroot.
+ */
+export class Trace {
+  readonly #directory: string
+  readonly #root: string
+  readonly #tell: (named: Named, naming: Naming) => void
+  readonly #known = new Set<number>()
+  readonly #processes: Process[] = []
+
+  constructor(directory: string, root: string, tell: (named: Named, naming: Naming) => void) {
+    this.#directory = directory
+    this.#root = root
+    this.#tell = tell
+  }
+
+  /** Goes on from where it stopped. `programs`: ids of those run so far, as they are seen in there. */
+  async read(programs: readonly number[]): Promise<void> {
+    for (const pid of programs) this.#add({ pid, cwd: '/', program: '', inside: false })
+    // Those that are found on the way come at the end.
+    for (const process of this.#processes) await this.#readOn(process)
+  }
+
+  #add(found: Pick<Process, 'pid' | 'cwd' | 'program' | 'inside'>): void {
+    if (this.#known.has(found.pid)) return
+    this.#known.add(found.pid)
+    this.#processes.push({ ...found, at: 0, rest: '' })
+  }
+
+  async #readOn(process: Process): Promise<void> {
+    let file: FileHandle
+    try {
+      file = await open(join(this.#directory, `t.${process.pid}`))
+    } catch (error) {
+      // A process that was killed before its first traced call has no file.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+      throw error
+    }
+    try {
+      const buffer = Buffer.allocUnsafe(256 * 1024)
+      for (;;) {
+        const { bytesRead } = await file.read(buffer, 0, buffer.length, process.at)
+        if (bytesRead === 0) return
+        process.at += bytesRead
+        // strace writes ASCII: any other byte as an escape.
+        const lines = (process.rest + buffer.toString('latin1', 0, bytesRead)).split('\n')
+        process.rest = lines.pop()!
+        for (const line of lines) this.#take(process, line)
+      }
+    } finally {
+      await file.close()
+    }
+  }
+
+  #take(process: Process, line: string): void {
+    const call = parseCall(line)
+    if (!call) return
+    const { name, args, failed } = call
+    if (!process.inside) {
+      process.inside = name === 'chroot' && stringIn(args[0]) === this.#root && !failed
+      return
+    }
+    const named = namesIn(call, process.cwd, this.#root)
+    const starts = name.startsWith('exec') && !failed
+    if (starts && named[0]) process.program = named[0].path
+    for (const one of named) this.#tell(one, { process: process.program, call: name, error: call.error })
+    if (failed) return
+    if (name === 'chdir') process.cwd = absolute(stringIn(args[0]) ?? '.', process.cwd)
+    if (name === 'fchdir') process.cwd = inside(descriptorPath(args[0]), this.#root) ?? process.cwd
+    if (descends.has(name) && call.result) this.#add({ ...process, pid: call.result })
   }
 }
 

@@ -29,7 +29,18 @@ const applyBody = z.strictObject({
     .optional(),
 })
 
-const composeBody = z.strictObject({ level: z.enum(['fast', 'thorough']).optional(), full: z.boolean().optional() })
+const composeBody = z.strictObject({
+  level: z.enum(['fast', 'thorough']).optional(),
+  full: z.boolean().optional(),
+  replay: z.boolean().optional(),
+  rounds: z.int().min(0).max(20).optional(),
+})
+
+const observeBody = z.strictObject({
+  method: z.enum(['strace', 'fanotify']).optional(),
+  fresh: z.boolean().optional(),
+  watch: z.boolean().optional(),
+})
 
 interface OfBlueprint {
   readonly Params: { readonly name: string }
@@ -93,15 +104,17 @@ export function blueprintRoutes(
     }))
   })
 
-  app.post<OfBlueprint>('/v1/blueprints/:name/observe', async ({ params: { name } }, reply) => {
+  app.post<OfBlueprint>('/v1/blueprints/:name/observe', async ({ params: { name }, body }, reply) => {
+    const options = parseRequest(observeBody, body ?? {})
     await wovenBlueprint(context, name)
-    return streamJob(reply, (progress, signal) => workshop.run({ kind: 'observe', blueprint: name }, progress, signal))
+    const job = { kind: 'observe', blueprint: name, ...options } as const
+    return streamJob(reply, (progress, signal) => workshop.run(job, progress, signal))
   })
 
   app.post<OfBlueprint>('/v1/blueprints/:name/compose', async ({ params: { name }, body }, reply) => {
-    const { level, full } = parseRequest(composeBody, body)
+    const options = parseRequest(composeBody, body)
     await appliedBlueprint(context, name)
-    const job = { kind: 'compose', blueprint: name, ...(level ? { level } : {}), ...(full ? { full } : {}) } as const
+    const job = { kind: 'compose', blueprint: name, ...options } as const
     return streamJob(reply, (progress, signal) => workshop.run(job, progress, signal))
   })
 }

@@ -36,7 +36,7 @@ interface OfNode {
 }
 
 export function nodeRoutes(app: FastifyInstance, { state: { redis }, settings, log }: ApiContext): void {
-  const assignments = new Assignments(redis, settings.unknown, log)
+  const assignments = new Assignments(redis, settings, log)
 
   /** Nodes that the admin named, and machines that were merely seen. */
   app.get('/v1/nodes', async () => {

@@ -27,6 +27,7 @@ Pin-Priority: 500
 Package: *
 Pin: release *
 Pin-Priority: -1
+
 `
 
 export async function openAptRoot(stateDirectory: string, sources: string): Promise<AptRoot> {

@@ -2,10 +2,11 @@ import { BootloomError } from '../../config/errors.ts'
 import type { OnProgress } from '../../config/progress.ts'
 import type { Digest } from '../../store/digest.ts'
 import type { RepositoryContext } from '../context.ts'
-import type { DebRequest } from '../request.ts'
+import type { DebRequest, PinnedPackage } from '../request.ts'
 import { type AptRoot, openAptRoot, outputOf, updateLists } from './apt.ts'
 import { parseStanzas } from './control.ts'
 import { fetchDebs } from './fetch.ts'
+import { applyPins, refuseUnpinned } from './pinned.ts'
 import { aptSources } from './sources.ts'
 
 /** One package at one version, its .deb in the store. */
@@ -31,12 +32,15 @@ export async function resolveDebs(
   context: RepositoryContext,
   progress: OnProgress,
   signal?: AbortSignal,
+  pins: readonly PinnedPackage[] = [],
 ): Promise<Resolution> {
   const root = await openAptRoot(context.directory, await aptSources(request))
+  await applyPins(root, pins, context)
   progress({ step: 'resolve', detail: `reading the lists of ${request.suite}` })
   await updateLists(root, signal)
   progress({ step: 'resolve', detail: request.packages.join(' ') })
   const packages = await showPackages(root, await simulate(root, request, signal), signal)
+  refuseUnpinned(packages, pins)
   const kernel = await kernelPackage(root, flavour, request, signal)
   const busybox = await candidate(root, 'busybox-static', request, signal)
   await fetchDebs(root, [...packages, kernel, busybox], context.store, progress, signal)
@@ -88,7 +92,7 @@ function unknown(name: string, request: DebRequest, cause?: unknown): BootloomEr
   })
 }
 
-async function showPackages(root: AptRoot, words: readonly string[], signal?: AbortSignal): Promise<ResolvedPackage[]> {
+export async function showPackages(root: AptRoot, words: readonly string[], signal?: AbortSignal): Promise<ResolvedPackage[]> {
   const stanzas = parseStanzas(await root.apt('apt-cache', ['show', ...words], { signal }))
   const packages = new Map<string, ResolvedPackage>()
   for (const fields of stanzas) {
@@ -127,7 +131,7 @@ function asPackageErrorOr(error: unknown, name: string, request: DebRequest): un
 }
 
 /** The kernel that the flavour's meta package depends on; nothing of what a kernel package itself depends on. */
-async function kernelPackage(root: AptRoot, flavour: 'cloud' | 'generic', request: DebRequest, signal?: AbortSignal) {
+export async function kernelPackage(root: AptRoot, flavour: 'cloud' | 'generic', request: DebRequest, signal?: AbortSignal) {
   const meta = flavour === 'cloud' ? 'linux-image-cloud-amd64' : 'linux-image-amd64'
   try {
     const output = await root.apt('apt-cache', ['show', '--no-all-versions', meta], { signal })

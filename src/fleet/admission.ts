@@ -15,6 +15,14 @@ export interface Wait {
   readonly estimate: number
 }
 
+/** What a node's screen says of it. */
+export const waitWords = ({ place, of, seconds, estimate }: Wait) => ({
+  place: String(place),
+  of: String(of),
+  retry: String(seconds),
+  estimate: String(estimate),
+})
+
 interface Admitted {
   readonly since: number
   lastSeen: number

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Admission } from '../../src/http/admission.ts'
+import { Admission } from '../../src/fleet/admission.ts'
 
 const macAt = (index: number) => `52:54:00:00:00:${index.toString(16).padStart(2, '0')}`
 

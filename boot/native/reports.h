@@ -1,0 +1,15 @@
+/* Lines for the server's POST /misses, sent in batches by a thread of their own. */
+#ifndef REPORTS_H
+#define REPORTS_H
+#include "server.h"
+
+/* Starts the thread; `server` stays the caller's. */
+void reports_start(const struct server *server);
+
+/*
+ * One line: seconds since boot, process id, its name, how often, what became of it (`missed`, or of one that reached
+ * back: `answered`, `fetched`, `away`, `corrupt`, `refused`), milliseconds that it took, and the path; tabs between, and
+ * %XX for what may not stand in a line. Dropped when more wait than fit.
+ */
+void reports_add(int pid, const char *process, unsigned count, const char *outcome, long took, const char *path);
+#endif

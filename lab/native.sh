@@ -1,0 +1,34 @@
+#!/bin/sh
+# Compiles what is in C (boot/native), for nodes and for watched runs, into build/native: static, small, and the same bytes each time.
+# Does nothing, quickly, when all is newer than its sources.
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd -P)
+cd "$root/boot/native"
+built=$root/build/native
+
+# PROGRAM FILES…
+programs='watch watch.c btf.c reports.c server.c
+opens opens.c
+reach reach.c fuse.c tree.c fetch.c sha256.c reports.c server.c'
+
+stale() {
+  [ ! -x "$built/$1" ] || [ -n "$(find . "$root/lab/native.sh" -newer "$built/$1" | head -n 1)" ]
+}
+
+printf '%s\n' "$programs" | while read -r name files; do
+  stale "$name" || continue
+  command -v musl-gcc >/dev/null 2>&1 || {
+    echo 'native: musl-gcc is not here, which compiles what runs on a node. Get it with:' >&2
+    echo '        apt-get install musl-tools linux-libc-dev    (or: sh lab/setup.sh)' >&2
+    exit 1
+  }
+  mkdir -p "$built"
+  # The kernel's own headers come after musl's. No build id, no paths, no stamps: same sources, same bytes.
+  # shellcheck disable=SC2086
+  musl-gcc -std=gnu11 -Os -Wall -Wextra -Werror -static -s -ffunction-sections -fdata-sections -Wl,--gc-sections \
+    -Wl,--build-id=none -ffile-prefix-map="$PWD"=. -idirafter /usr/include -idirafter "/usr/include/$(uname -m)-linux-gnu" \
+    $files -lpthread -o "$built/.$name.$$"
+  mv "$built/.$name.$$" "$built/$name"
+  echo "native: built $name, $(wc -c <"$built/$name") bytes" >&2
+done

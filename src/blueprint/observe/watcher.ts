@@ -1,0 +1,130 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { lastLines } from '../../config/command.ts'
+import { BootloomError } from '../../config/errors.ts'
+import type { Touch } from '../profile.ts'
+import type { Stage } from './stage.ts'
+import type { Touched } from './touched.ts'
+import { Trace } from './trace.ts'
+
+/** Tells what is touched on a stage while a run goes on. */
+export interface Watcher extends AsyncDisposable {
+  /** After the run: returns once all of it was told. */
+  finish(): Promise<void>
+}
+
+/** `live`: tells within a quarter of a second; otherwise at the end, where that costs less. */
+export function startWatcher(
+  stage: Stage,
+  method: 'strace' | 'fanotify',
+  touched: Touched,
+  live: boolean,
+): Promise<Watcher> {
+  return method === 'strace' ? Promise.resolve(watchTrace(stage, touched, live)) : watchOpens(stage, touched)
+}
+
+function watchTrace(stage: Stage, touched: Touched, live: boolean): Watcher {
+  const trace = new Trace(join(stage.directory, 'trace'), `${stage.inside}/root`, (named, by) =>
+    touched.named(named, by),
+  )
+  const read = async () => trace.read(await stage.pids())
+  const ended = new AbortController()
+  const following = live ? follow(read, ended.signal) : Promise.resolve()
+  return {
+    async finish() {
+      ended.abort()
+      await following
+      await read()
+    },
+    async [Symbol.asyncDispose]() {
+      ended.abort()
+      await following
+    },
+  }
+}
+
+async function follow(read: () => Promise<void>, ended: AbortSignal): Promise<void> {
+  while (!ended.aborted) {
+    // What goes wrong in between goes wrong at the end too, and is told then.
+    await read().catch(() => {})
+    await sleep(250, undefined, { signal: ended }).catch(() => {})
+  }
+}
+
+const program = fileURLToPath(new URL('../../../build/native/opens', import.meta.url))
+
+/** NATIVE_MISSING when the program that watches was not built. */
+async function watchOpens(stage: Stage, touched: Touched): Promise<Watcher> {
+  const [file, ...words] = [...stage.enter(), program, `${stage.inside}/root`]
+  const child = spawn(file!, words, { stdio: ['pipe', 'pipe', 'pipe'] })
+  let complaints = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    complaints = (complaints + chunk).slice(-4096)
+  })
+  child.stdin.on('error', () => {})
+  const ended = once(child, 'close')
+  const ready = Promise.withResolvers<void>()
+  ended.then(
+    () => ready.reject(failure(child, complaints)),
+    () => ready.reject(failure(child, complaints)),
+  )
+  let rest = Buffer.alloc(0)
+  let isReady = false
+  child.stdout.on('data', (chunk: Buffer) => {
+    rest = Buffer.concat([rest, chunk])
+    if (!isReady && rest.includes('\n')) {
+      rest = rest.subarray(rest.indexOf('\n') + 1)
+      isReady = true
+      ready.resolve()
+    }
+    const end = rest.lastIndexOf(0)
+    if (!isReady || end < 0) return
+    const fields = rest.toString('utf8', 0, end).split('\0')
+    const whole = fields.length - (fields.length % 3)
+    for (let at = 0; at < whole; at += 3) tell(touched, fields[at]!, fields[at + 1]!, fields[at + 2]!)
+    rest = Buffer.concat([
+      Buffer.from(
+        fields
+          .slice(whole)
+          .map((field) => `${field}\0`)
+          .join(''),
+      ),
+      rest.subarray(end + 1),
+    ])
+  })
+  await ready.promise
+  return {
+    async finish() {
+      child.stdin.end()
+      await ended
+      if (child.exitCode !== 0) throw failure(child, complaints)
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL')
+      await ended.catch(() => {})
+    },
+  }
+}
+
+const touches: Readonly<Record<string, Touch>> = { open: 'open', exec: 'exec', readdir: 'readdir' }
+
+/** Opened, it was there: what the stack did not have, the application made. */
+function tell(touched: Touched, how: string, process: string, path: string): void {
+  const touch = touches[how]
+  if (touch === undefined) return
+  touched.named(
+    { path: path.replace(/ \(deleted\)$/, ''), touch, followLast: false, creates: true, fresh: false },
+    { process, call: how, error: undefined },
+  )
+}
+
+function failure(child: ChildProcess, complaints: string): BootloomError {
+  const details = lastLines(complaints)
+  if (child.exitCode === 127 || /No such file/.test(complaints)) {
+    return new BootloomError('NATIVE_MISSING', 'opens was not built', { where: program, details })
+  }
+  return new BootloomError('COMMAND_FAILED', 'what watches by fanotify ended early', { where: 'fanotify', details })
+}

@@ -1,0 +1,71 @@
+import { addedFiles } from '../blueprint/added-files.ts'
+import { type Method, type Observation, observe } from '../blueprint/observe/observe.ts'
+import { type Profile, unite } from '../blueprint/profile.ts'
+import { servicesOf } from '../blueprint/services.ts'
+import type { Stack } from '../repository/stack.ts'
+import { ensureInstalled } from '../repository/update.ts'
+import type { Digest } from '../store/digest.ts'
+import { type AppliedWoven as Applied, wovenBlueprint } from './applied.ts'
+import type { ObserveReport } from './report.ts'
+import { componentsOf, currentStack, remember, type Work } from './work.ts'
+
+export interface ObserveOptions {
+  readonly method?: Method | undefined
+  /** Forgets what earlier runs found, instead of adding to it. */
+  readonly fresh?: boolean | undefined
+  /** Tells each path as it is touched, as progress of the step `touched`. */
+  readonly watch?: boolean | undefined
+}
+
+/**
+ * Watches the application run and adds what it touched to the profile; the stack is brought up first when there is none.
+ */
+export async function observeBlueprint(name: string, options: ObserveOptions, work: Work): Promise<ObserveReport> {
+  const { context } = work
+  const applied = await wovenBlueprint(context, name)
+  const { stack, digest } = await currentStack(applied, work)
+  const { profile: found, record } = await watchStack(applied, { stack, digest }, options, work)
+  const { store } = context
+  const known = applied.record.profileDigest
+  const before = known === undefined ? undefined : await store.readJson<Profile>(known)
+  const profile = before && !options.fresh ? unite(before, found) : found
+  const [profileDigest, observationDigest] = await Promise.all([store.writeJson(profile), store.writeJson(record)])
+  await remember(context, name, { profileDigest, observationDigest })
+  const paths = new Set(before?.paths.map(({ path }) => path))
+  return {
+    blueprint: name,
+    profile: profileDigest,
+    stack: digest,
+    methods: profile.methods,
+    paths: profile.paths.length,
+    added: before ? found.paths.flatMap(({ path }) => (paths.has(path) ? [] : [path])) : null,
+    seconds: record.seconds.total,
+  }
+}
+
+/** Watches the application run in a stack, and remembers nothing. */
+export async function watchStack(
+  { blueprint }: Applied,
+  { stack, digest }: { readonly stack: Stack; readonly digest: Digest },
+  { method, watch }: ObserveOptions,
+  { context, progress, signal }: Work,
+): Promise<Observation> {
+  const root = await ensureInstalled(stack, context, progress, signal)
+  const { store, log } = context
+  const components = await componentsOf(stack, context)
+  const trees = components.filter(({ kind }) => kind === 'tree')
+  const services = await servicesOf(blueprint, components, store)
+  const onTouched = watch
+    ? (path: string, by?: { process: string; call: string }) =>
+        progress({ step: 'touched', detail: by ? `${path}  ${by.call} by ${by.process}` : path })
+    : undefined
+  const input = { blueprint, services, stackDigest: digest, root, trees, store, log, method, onTouched }
+  return observe(input, progress, signal)
+}
+
+/** The components of a stack and of the blueprint's own files, which come last. */
+export async function allComponentsOf({ blueprint }: Applied, stack: Stack, { context }: Work) {
+  const added = await addedFiles(blueprint, context.store)
+  const components = await componentsOf(stack, context)
+  return added ? [...components, added.component] : components
+}

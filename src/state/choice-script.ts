@@ -1,0 +1,49 @@
+/**
+ * Lua that chooses what a node boots; scripts that need the choice begin with it. KEYS: nodes, groups, runs. ARGV: MAC,
+ * blueprint of unknown MACs or '', tries that a bundle has, prefixes of the keys of channels, tries and ready bundles.
+ *
+ * `choose()` returns the node's record or '', where the assignment stands, the assignment, the bundle assigned or '',
+ * the one given, and whether the node had its tries with the one assigned and was not ready. Then it gets the one that it
+ * last was ready with, else the newest that any node of its groups was, else any node of the blueprint; and the one
+ * assigned when there is no other left.
+ */
+export const choice = `
+local function other(blueprint, node, spent)
+  local run = redis.call('HGET', KEYS[3], ARGV[1])
+  run = run and cjson.decode(run)
+  if run and run.blueprint == blueprint and not spent[run.bundle] then return run.bundle end
+  local places = {}
+  for _, group in ipairs(node.groups or {}) do places[#places + 1] = ':' .. group end
+  places[#places + 1] = ''
+  for _, place in ipairs(places) do
+    for _, bundle in ipairs(redis.call('ZREVRANGE', ARGV[6] .. blueprint .. place, 0, -1)) do
+      if not spent[bundle] then return bundle end
+    end
+  end
+end
+
+local function choose()
+  local json = redis.call('HGET', KEYS[1], ARGV[1]) or ''
+  local node = json ~= '' and cjson.decode(json) or {}
+  local assignment, via = node.assignment, 'node'
+  if not assignment then
+    for _, group in ipairs(node.groups or {}) do
+      local found = redis.call('HGET', KEYS[2], group)
+      assignment = found and cjson.decode(found).assignment
+      if assignment then via = 'group ' .. group break end
+    end
+  end
+  if not assignment and ARGV[2] ~= '' then
+    assignment, via = { blueprint = ARGV[2], channel = 'stable' }, 'unknown'
+  end
+  if not assignment then return json end
+  local blueprint = assignment.blueprint
+  local bundle = assignment.bundle or redis.call('HGET', ARGV[4] .. blueprint, assignment.channel) or ''
+  local tried = bundle ~= '' and redis.call('HGET', ARGV[5] .. blueprint, ARGV[1])
+  if not tried then return json, via, assignment, bundle, bundle, false end
+  local spent = {}
+  for _, one in ipairs(cjson.decode(tried)) do spent[one.bundle] = #one.boots >= tonumber(ARGV[3]) end
+  if not spent[bundle] then return json, via, assignment, bundle, bundle, false end
+  return json, via, assignment, bundle, other(blueprint, node, spent) or bundle, true
+end
+`

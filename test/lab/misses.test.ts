@@ -1,0 +1,177 @@
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { bootsOf } from '../../src/state/boots.ts'
+import { latestEvents } from '../../src/state/events.ts'
+import { listMisses, type Miss } from '../../src/state/misses.ts'
+import { digestOf } from '../../src/store/digest.ts'
+import { type Fixture, pattern, startFixture } from '../http/fixture.ts'
+import { bootNode, type Line, lineTo, type Node } from './misses.ts'
+
+const macs = { deny: '52:54:00:aa:01:01', fetch: '52:54:00:aa:01:02' } as const
+const large = pattern(700_000, 5)
+const lacking = {
+  '/srv/absent.html': 'brought while you waited\n',
+  '/srv/deep': null,
+  '/srv/deep/er': null,
+  '/srv/deep/er/page.html': 'from further down\n',
+  '/srv/link.html': { to: 'deep/er/page.html' },
+  '/srv/large': large,
+  '/srv/damaged': 'never to be seen',
+  '/srv/away': 'nobody brings it',
+  '/srv/later': 'brought by the second process',
+  '/srv/odd name %': 'x',
+  '/usr/bin/hello': '#!/.bootloom/busybox sh\necho hello from afar\n',
+}
+
+let fixture: Fixture
+let line: Line
+let deny: Node
+let fetching: Node
+
+beforeAll(async () => {
+  fixture = await startFixture()
+  line = await lineTo(fixture)
+  deny = await bootNode(fixture, line, {
+    mac: macs.deny,
+    onMiss: 'deny',
+    lacking: { ...lacking, '/srv/only-here': 'x' },
+  })
+  fetching = await bootNode(fixture, line, { mac: macs.fetch, onMiss: 'fetch', lacking })
+  await Promise.all([ready('deny'), ready('fetch')])
+}, 120_000)
+
+afterAll(async () => {
+  for (const node of [deny, fetching]) {
+    node?.process.kill('SIGKILL')
+    if (process.env.CONSOLE) console.info(node?.machine.console())
+  }
+  line?.close()
+  await fixture?.close()
+})
+
+async function ready(which: keyof typeof macs): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      await fixture.boots.flush()
+      const [boot] = await bootsOf(fixture.state.redis, macs[which], 1)
+      expect(boot?.outcome).toBe('ready')
+    },
+    { timeout: 60_000, interval: 200 },
+  )
+}
+
+/** What is known of a path, once `holds`. */
+async function missOf(path: string, node: string, holds = (_: Miss) => true): Promise<Miss> {
+  let found: Miss | undefined
+  await expect
+    .poll(
+      async () => {
+        const all = await listMisses(fixture.state.redis, 'test')
+        found = all.find((miss) => miss.path === path && miss.node === node && holds(miss))
+        return found !== undefined
+      },
+      { timeout: 20_000, interval: 100, message: `a miss of ${path}` },
+    )
+    .toBe(true)
+  return found!
+}
+
+test('a locked node says no, and tells which process asked for which file of which component', async () => {
+  expect((await deny.get('/only-here')).status).toBe(404)
+  const before = Date.now()
+  expect(await missOf('/srv/only-here', macs.deny)).toMatchObject({
+    component: 'more',
+    type: 'file',
+    process: 'httpd',
+    outcome: 'missed',
+    count: 1,
+  })
+  expect(Date.now() - before).toBeLessThan(10_000)
+  const events = await latestEvents(fixture.state.redis, 100)
+  expect(events.filter(({ event, path }) => event === 'file-missed' && path === '/srv/only-here')).toHaveLength(1)
+})
+
+test('a locked node names the file that was wanted in a directory that is missing itself', async () => {
+  expect((await deny.get('/deep/er/page.html')).status).toBe(404)
+  await missOf('/srv/deep/er/page.html', macs.deny)
+  await deny.get('/deep/er/nothing-anywhere')
+  await deny.shell('cat "/srv/odd name %" /srv/./deep/../absent.html')
+  await missOf('/srv/odd name %', macs.deny)
+  await missOf('/srv/absent.html', macs.deny)
+  const paths = (await listMisses(fixture.state.redis, 'test')).map(({ path }) => path)
+  expect(paths).not.toContain('/srv/deep')
+  expect(paths).not.toContain('/srv/deep/er/nothing-anywhere')
+})
+
+test('making a file that the stack has too is no miss', async () => {
+  expect(await deny.shell('echo new >/srv/away; cat /srv/away')).toBe('new\n')
+  await deny.shell('cat /srv/large')
+  await missOf('/srv/large', macs.deny)
+  expect((await listMisses(fixture.state.redis, 'test')).map(({ path }) => path)).not.toContain('/srv/away')
+})
+
+test('a node that may reach back serves what it lacks on the first request, and is told of', async () => {
+  expect(await fetching.get('/absent.html')).toEqual({ status: 200, text: 'brought while you waited\n' })
+  const { took, outcome } = await missOf('/srv/absent.html', macs.fetch, (miss) => miss.outcome === 'fetched')
+  expect(outcome).toBe('fetched')
+  console.info(`fetched in ${took} ms on the node`)
+  expect(took).toBeLessThan(2000)
+  expect((await fetching.get('/link.html')).text).toBe('from further down\n')
+  expect(await fetching.shell('sha256sum </srv/large')).toContain(digestOf(large).slice('sha256:'.length))
+  expect(await fetching.shell('hello')).toBe('hello from afar\n')
+  expect(fetching.machine.console()).toMatch(/httpd \[\d+\] asked for \/srv\/absent\.html: fetched, 25 bytes in \d+ ms/)
+})
+
+test('on a node that may reach back, directories list what the whole stack has, and files can be written', async () => {
+  expect((await fetching.shell('find /srv | sort')).trim().split('\n')).toEqual(
+    expect.arrayContaining([
+      '/srv',
+      '/srv/absent.html',
+      '/srv/deep/er/page.html',
+      '/srv/index.html',
+      '/srv/odd name %',
+    ]),
+  )
+  expect(await fetching.shell('echo mine >>/srv/absent.html; cat /srv/absent.html; ls /etc')).toBe(
+    'brought while you waited\nmine\nhosts\npasswd\nresolv.conf\n',
+  )
+})
+
+test('a content that is not what its name says is refused, and told of', async () => {
+  line.blobs = 'damaged'
+  expect(await fetching.shell('cat /srv/damaged; echo status $?')).toMatch(/Input\/output error\nstatus 1\n/)
+  line.blobs = 'whole'
+  await missOf('/srv/damaged', macs.fetch, (miss) => miss.outcome === 'corrupt')
+})
+
+test('a process that waits for a server that is away can be killed, and one that waits on gets an error in time', async () => {
+  line.blobs = 'cut'
+  const killed = await fetching.shell('cat /srv/later & sleep 1; kill -9 $!; wait $!; echo status $?')
+  expect(killed).toContain('status 137')
+  const began = Date.now()
+  expect(await fetching.shell('cat /srv/away; echo status $?')).toMatch(/Input\/output error\nstatus 1\n/)
+  expect(Date.now() - began).toBeLessThan(14_000)
+  line.blobs = 'whole'
+  await missOf('/srv/away', macs.fetch, (miss) => miss.outcome === 'away')
+})
+
+test('a request in flight is answered when the process that had it dies', async () => {
+  line.blobs = 'cut'
+  const reading = fetching.shell('cat /srv/later')
+  // Its keeper has another name.
+  const ended = await fetching.shell(
+    'sleep 1; cd /proc; for p in [0-9]*; do read -r c <$p/comm; [ "$c" != reach ] || kill -9 $p; done; echo done',
+  )
+  expect(ended).toBe('done\n')
+  line.blobs = 'whole'
+  expect(await reading).toBe('brought by the second process')
+  expect(fetching.machine.console()).toContain('reach ended (9), starting it again')
+})
+
+test('no node fetches what its own bundle does not lack, or where its blueprint says deny', async () => {
+  const blob = (mac: string, boot: string, text: string | Buffer) =>
+    fixture.get(`/blob/${digestOf(text)}?mac=${mac}&boot=${boot}`)
+  expect((await blob(macs.fetch, fetching.boot, large)).status).toBe(200)
+  expect((await blob(macs.fetch, fetching.boot, 'It works\n')).status).toBe(404)
+  expect((await blob(macs.deny, deny.boot, large)).status).toBe(404)
+  expect((await blob(macs.fetch, deny.boot, large)).status).toBe(403)
+})
