@@ -1,5 +1,5 @@
 # What this boot is about: the kernel command line, and for a node whose command line is fixed, the overlay.
-server='' mac='' boot='' bundle='' hostname=''
+server='' mac='' boot='' bundle='' hostname='' time_left=''
 
 read_argument() {
   case $1 in
@@ -8,6 +8,7 @@ read_argument() {
     boot) boot=$2 ;;
     bundle) bundle=$2 ;;
     hostname) hostname=$2 ;;
+    deadline) time_left=$2 ;;
   esac
 }
 

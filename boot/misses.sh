@@ -23,9 +23,9 @@ enter_reach() {
   $own/misses/reach $own/misses/tree $layers/lacking $own/misses/fetched "$server" "$mac" "$boot" </dev/null 8>&- ||
     return 1
   set +f
-  for top in /*; do
+  for top in /* /.[!.]*; do
     case $top in
-      /dev | /proc | /sys | $own) ;;
+      /dev | /proc | /sys | $own | '/.[!.]*') ;;
       *) mv "$top" $layers/up/ || return 1 ;;
     esac
   done

@@ -23,6 +23,7 @@ report() {
       /proc/meminfo | tr -d '\n')"
   fi
   echo "bootloom: $stage ${2-}" >/dev/console
+  [ "$stage" != ready ] || : >"$run/came-up"
   [ -n "$server" ] || return 0
   # Numbered by process too: the probe reports from a process of its own.
   number=$((number + 1))
@@ -38,11 +39,14 @@ last_lines() {
   cat "$run/output.old" "$run/output.log" 2>/dev/null | tail -n 20 | tail -c 4096
 }
 
+# `ready` is tried for some minutes: without it the server thinks that the node did not come up.
 send_reports() {
-  local query body
+  local query body pause pauses
   while read -r query body; do
     while [ ! -e "$run/online" ]; do usleep 50000; done
-    for pause in 0 1 2; do
+    pauses='0 1 2'
+    case $query in stage=ready*) pauses="$pauses 5 10 20 40 60 60 60" ;; esac
+    for pause in $pauses; do
       sleep $pause
       timeout 5 wget -q -O /dev/null --header 'Content-Type: text/plain' --post-file "$body" \
         "$server/report?mac=$mac&boot=$boot&$query" 2>/dev/null && break

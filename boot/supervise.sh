@@ -100,6 +100,8 @@ start_service() {
     failure="ended with status $status"
     return 1
   fi
+  # Of a process that is not our child, nobody learns how it ended.
+  status=''
   [ "$service_type" != forking ] || find_main || {
     failure='left no process behind'
     return 1
@@ -158,7 +160,7 @@ keep_service() {
       [ "$service_type" != oneshot ] || return 0
       watch_service
       [ -z "$ending" ] || break
-      failure="ended with status $status"
+      failure="ended${status:+ with status $status}"
       # What it left must not stand in the way of the next: it leads a group of its own.
       kill -KILL -"$main" 2>/dev/null
     fi

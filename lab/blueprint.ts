@@ -6,7 +6,14 @@ import { parse } from 'yaml'
 import { type Place, paths } from './place.ts'
 import { personBehind } from './root.ts'
 
-const templates = fileURLToPath(new URL('../templates/blueprints', import.meta.url))
+/** Where the ready-made blueprints are. */
+export const templates = fileURLToPath(new URL('../templates/blueprints', import.meta.url))
+
+/** The ready-made blueprints, by name. */
+export async function blueprintNames(): Promise<string[]> {
+  const files = (await readdir(templates)).filter((name) => name.endsWith('.yaml'))
+  return files.map((name) => name.slice(0, -'.yaml'.length)).sort()
+}
 
 export interface LaidOut {
   readonly yaml: string

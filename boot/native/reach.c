@@ -67,6 +67,8 @@ int main(int count, char **words) {
     fprintf(stderr, "bootloom: reach: %s\n", strerror(errno));
     return 1;
   }
+  /* It is in memory now, and would stand there twice. */
+  unlink(words[1]);
   if (fork() != 0) return 0;
   setsid();
   signal(SIGPIPE, SIG_IGN);

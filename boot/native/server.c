@@ -33,9 +33,14 @@ int server_parse(struct server *server, const char *url, const char *mac, const 
   return inet_pton(AF_INET, address, &server->address.sin_addr) == 1 ? 0 : -1;
 }
 
+/* Milliseconds without a byte after which another try may do better: a server that lost power closes no connection. */
+static const long silence = 3000;
+
 static int ready(int socket, short events, long deadline) {
+  long until = now_ms() + silence;
+  if (until > deadline) until = deadline;
   for (;;) {
-    long left = deadline - now_ms();
+    long left = until - now_ms();
     if (left <= 0) return -1;
     struct pollfd wait = {.fd = socket, .events = events};
     int got = poll(&wait, 1, (int)left);

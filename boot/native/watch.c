@@ -34,8 +34,8 @@
 static const uint32_t *names;
 static size_t names_count;
 
-/* Microseconds between two looks at the buffer: what a storm of misses can cost is bounded by it. */
-static const unsigned pause_between = 200000;
+/* Microseconds that misses gather before they are read: one wake-up for many. */
+static const unsigned pause_between = 50000;
 
 static int write_to(const char *path, int flags, const char *text) {
   int file = open(path, O_WRONLY | O_CLOEXEC | flags);
@@ -91,7 +91,7 @@ static char *value(char *from, const char *key, char **after) {
   return begin;
 }
 
-/* Writes the directories n1, n2… of an event, outermost first; -1 when the path is deeper than was fetched. */
+/* Writes the directories n1, n2… of an event, outermost first; -1 when they are more or longer than was fetched. */
 static int parents(char *from, char *path) {
   char *found[DEPTH + 1], key[8];
   int count = 0;
@@ -105,7 +105,8 @@ static int parents(char *from, char *path) {
   }
   size_t at = 0;
   path[0] = 0;
-  while (count > 0) at += (size_t)snprintf(path + at, PATH - at, "/%s", found[--count]);
+  while (count > 0 && at < PATH) at += (size_t)snprintf(path + at, PATH - at, "/%s", found[--count]);
+  if (at >= PATH) return -1;
   return (int)at;
 }
 
@@ -141,12 +142,23 @@ static void tell_repeats(void) {
   }
 }
 
-/* What the walk probe said last of each process: the look-up that follows is the same miss. */
+/* What the walk probe said last of each process: the look-up that follows is of the first name in it. */
 static struct walk {
   int pid;
-  char path[PATH];
+  char rest[PATH];
 } walks[16];
 static unsigned next_walk;
+
+/* What is wanted behind a name that is missing itself; "" when it is the last one. */
+static const char *rest_behind(int pid, const char *name) {
+  size_t length = strlen(name);
+  for (int i = 0; i < 16; i++)
+    if (walks[i].pid == pid && strncmp(walks[i].rest, name, length) == 0 && walks[i].rest[length] == '/') {
+      walks[i].pid = 0;
+      return walks[i].rest + length;
+    }
+  return "";
+}
 
 /* "         COMMAND-PID     [000] d..1.    12.345678: miss: (simple_lookup+0x0/0x50) n0=…" */
 static void take_line(char *line) {
@@ -154,37 +166,46 @@ static void take_line(char *line) {
   if (strlen(line) < 20 || line[16] != '-') return;
   memcpy(process, line, 16);
   process[16] = 0;
-  char *name = process + strspn(process, " ");
-  int pid = atoi(line + 17);
-  int walking = 0;
+  int pid = atoi(line + 17), walking = 0;
   if (!(at = strstr(line + 17, ": miss: (")) && (at = strstr(line + 17, ": walk: ("))) walking = 1;
-  char *last = at ? value(at, " n0=\"", &at) : NULL;
-  if (!last) return;
-  int length = parents(at, path);
-  if (length < 0) return;
+  char *name = at ? value(at, " n0=\"", &at) : NULL;
+  if (!name) return;
   if (walking) {
     struct walk *walk = &walks[next_walk++ % 16];
     walk->pid = pid;
-    snprintf(walk->path, sizeof walk->path, "%.*s/%.*s", length, path, (int)strcspn(last, "/"), last);
+    snprintf(walk->rest, sizeof walk->rest, "%s", name);
+    return;
   }
-  snprintf(path + length, sizeof path - (size_t)length, "/%s", last);
-  if (walking) tidy(path);
-  else
-    for (int i = 0; i < 16; i++)
-      if (walks[i].pid == pid && strcmp(walks[i].path, path) == 0) {
-        walks[i].pid = 0;
-        return;
-      }
-  if (strlen(path) < PATH) missed(path, pid, name);
+  int length = parents(at, path);
+  if (length < 0) return;
+  snprintf(path + length, sizeof path - (size_t)length, "/%s%s", name, rest_behind(pid, name));
+  tidy(path);
+  if (strlen(path) < PATH) missed(path, pid, process + strspn(process, " "));
+}
+
+/*
+ * Lines that may still be read at once, and a hundred a second from then on: of a storm of misses that the stack does
+ * not have either, such as requests for pages that are nowhere, the older ones are overwritten unread.
+ */
+static long credit = 2000;
+
+static void slow_down(long lines) {
+  static long before;
+  long now = now_ms();
+  credit += (now - before) / 10 - lines;
+  if (credit > 2000) credit = 2000;
+  before = now;
+  if (credit < 0) usleep((useconds_t)(credit < -400 ? 400 : -credit) * 10000);
 }
 
 static void watch(int pipe) {
   static char buffer[32768];
   size_t held = 0;
-  long told = now_ms();
+  long told = now_ms(), lines = 0;
   for (;;) {
     struct pollfd wait = {.fd = pipe, .events = POLLIN};
     if (poll(&wait, 1, 30000) > 0) usleep(pause_between);
+    lines = 0;
     for (ssize_t got; (got = read(pipe, buffer + held, sizeof buffer - 1 - held)) > 0;) {
       held += (size_t)got;
       buffer[held] = 0;
@@ -192,12 +213,14 @@ static void watch(int pipe) {
       for (char *end; (end = strchr(line, '\n')); line = end + 1) {
         *end = 0;
         take_line(line);
+        lines++;
       }
       held -= (size_t)(line - buffer);
       memmove(buffer, line, held);
       /* A line that does not fit is none of ours; nor is one with a zero byte. */
       if (held >= sizeof buffer - 1 || memchr(buffer, 0, held)) held = 0;
     }
+    slow_down(lines);
     if (now_ms() - told > 30000) {
       tell_repeats();
       told = now_ms();
@@ -214,20 +237,18 @@ static int arm(void) {
   mount("tracefs", TRACING, "tracefs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
   /* Before a probe is enabled: the buffer would be 1.4 MB for each processor. */
   write_to(TRACING "/buffer_size_kb", 0, "64");
-  for (int walking = 0; walking < 2; walking++) {
-    int size = walking ? sprintf(text, "p:bootloom/walk __lookup_slow sb=+%ld(%%si):x64 n0=+0(+%ld(%%di)):string", sb, at[3].offset)
-                       : sprintf(text, "p:bootloom/miss simple_lookup sb=+%ld(%%si):x64 n0=+0(+%ld(%%si)):string", sb, name);
-    /* The directory of the walk is its argument itself; of the look-up, the parent of it. */
-    snprintf(chain, sizeof chain, walking ? "%%si" : "+%ld(%%si)", parent);
-    for (int i = 1; i <= DEPTH; i++) {
-      size += sprintf(text + size, " n%d=+0(+%ld(%s)):string", i, name, chain);
-      char deeper[sizeof chain + 16];
-      snprintf(deeper, sizeof deeper, "+%ld(%s)", parent, chain);
-      snprintf(chain, sizeof chain, "%.63s", deeper);
-    }
-    /* Without the second probe, directories that are missing are told instead of what was wanted in them. */
-    if (write_to(TRACING "/kprobe_events", O_APPEND, text) < 0 && !walking) return -1;
+  int size = sprintf(text, "p:bootloom/miss simple_lookup sb=+%ld(%%si):x64 n0=+0(+%ld(%%si)):string", sb, name);
+  snprintf(chain, sizeof chain, "+%ld(%%si)", parent);
+  for (int i = 1; i <= DEPTH; i++) {
+    size += sprintf(text + size, " n%d=+0(+%ld(%s)):string", i, name, chain);
+    char deeper[sizeof chain + 16];
+    snprintf(deeper, sizeof deeper, "+%ld(%s)", parent, chain);
+    snprintf(chain, sizeof chain, "%.63s", deeper);
   }
+  if (write_to(TRACING "/kprobe_events", O_APPEND, text) < 0) return -1;
+  /* Without this one, directories that are missing are told instead of what was wanted in them. */
+  sprintf(text, "p:bootloom/walk __lookup_slow sb=+%ld(%%si):x64 n0=+0(+%ld(%%di)):string", sb, at[3].offset);
+  write_to(TRACING "/kprobe_events", O_APPEND, text);
   return 0;
 }
 

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import type { ComposeReport } from '../../src/change/report.ts'
 import { ApiClient } from '../../src/http/api-client.ts'
 import { layOut } from '../blueprint.ts'
@@ -23,6 +24,8 @@ export async function inBenchLab(measure: (lab: BenchLab) => Promise<void>): Pro
     if (step !== told) console.error(`  ${step}`)
     told = step
   }
+  // Laid out anew: what an earlier run had is of the blueprints as they were then.
+  await rm(paths.blueprints(place), { recursive: true, force: true })
   await up(place, { held: true, progress })
   const api = new ApiClient(paths.api(place))
   try {

@@ -52,3 +52,14 @@ export const timesLess = (what: string, unit: string, ours: number, peer: number
   bar: `ratio ≥ ${least}`,
   holds: peer / ours >= least,
 })
+
+/** Ours against the peer's: more is better, `least` times at least. */
+export const timesMore = (what: string, unit: string, ours: number, peer: number, least: number): Measure => ({
+  what,
+  unit,
+  ours: rounded(ours),
+  peer: rounded(peer),
+  ratio: rounded(ours / peer),
+  bar: `ratio ≥ ${least}`,
+  holds: ours / peer >= least,
+})

@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import { createConnection } from 'node:net'
 import { type Answer, answerOf } from './answer.ts'
-import type { Probe } from './schema.ts'
+import type { Probe } from './step-schema.ts'
 
 /** What came of one request to the application. */
 export interface Outcome {

@@ -7,9 +7,10 @@ import { parseGlob } from './glob.ts'
 import { type Layers, matching } from './layers.ts'
 import type { Profile } from './profile.ts'
 import type { Rule } from './rules.ts'
-import type { Blueprint, Probe } from './schema.ts'
+import type { Blueprint } from './schema.ts'
 import type { Reason, Widened } from './selection.ts'
 import { programsOf, type Service } from './service.ts'
+import type { Probe } from './step-schema.ts'
 
 interface KeepInput {
   readonly blueprint: Blueprint

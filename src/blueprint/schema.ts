@@ -1,15 +1,11 @@
 import { z } from 'zod'
+import { absolutePath, listedService, refuseCircles, start, unitName } from './service-schema.ts'
+import { port, probe, workloadStep } from './step-schema.ts'
 
 /**
  * The blueprint format. This schema is the single source: YAML is checked against it, `docs/reference/blueprint.md` and
  * `templates/blueprints/blueprint.schema.json` (for editors) are generated from it with `npm run docs`.
  */
-
-const absolutePath = z
-  .string()
-  .max(4096)
-  .regex(/^\/(?!.*(^|\/)\.\.?(\/|$))[^\0]*$/, 'must be an absolute path without . or ..')
-  .describe('An absolute path on the node.')
 
 const packageName = z
   .string()
@@ -45,74 +41,6 @@ const treeSource = z.strictObject({
     .describe('A directory on the server, watched: every settled state is a new component version.'),
 })
 
-const port = z.int().min(1).max(65535)
-
-const httpRequest = z.strictObject({
-  http: z.string().regex(/^\//, 'must be a path beginning with /').describe('Path to GET on the application.'),
-  port: port.default(80),
-  expect: z
-    .strictObject({
-      status: z.int().min(100).max(599).default(200),
-      contains: z.string().max(1024).optional().describe('Text that the answer must hold.'),
-    })
-    .prefault({}),
-})
-
-const tcpExchange = z.strictObject({
-  tcp: port.describe('Port to connect to.'),
-  send: z.string().max(65536).optional().describe('What to send first; escapes as in YAML double quotes.'),
-  expect: z.string().max(1024).optional().describe('Text that the answer must hold.'),
-})
-
-const account = z
-  .string()
-  .regex(/^[a-z_][a-z0-9_-]*$/)
-  .optional()
-
-const commandRun = z.strictObject({
-  command: z.array(z.string().max(4096)).min(1).describe('Program and arguments, run beside the application.'),
-  user: account.describe('Account that it runs as, instead of that of the (first) service.'),
-  expect: z
-    .strictObject({ exit: z.int().min(0).max(255).default(0), contains: z.string().max(1024).optional() })
-    .prefault({}),
-})
-
-const sqlRun = z.strictObject({
-  sql: z.string().max(65536).describe('Statements for the database, given to psql or mariadb beside it.'),
-  on: z.enum(['postgresql', 'mariadb']).describe('Which database.'),
-  database: z.string().max(63).optional().describe('The database to connect to.'),
-  expect: z.strictObject({ contains: z.string().max(1024).optional() }).prefault({}),
-})
-
-const scripts = z.strictObject({
-  scripts: z
-    .string()
-    .min(1)
-    .max(4096)
-    .describe(
-      'A directory on the server, relative to the blueprint file: each executable in it is run beside the application, in the order of their names.',
-    ),
-  user: account.describe('Account that they run as, instead of that of the (first) service.'),
-})
-
-const probe = z.union([httpRequest, tcpExchange, commandRun])
-
-const workloadStep = z.union([
-  httpRequest,
-  tcpExchange,
-  commandRun,
-  sqlRun,
-  scripts,
-  z.strictObject({ reload: z.literal(true).describe('Have the services reload, and go on.') }),
-  z.strictObject({
-    rotate: z
-      .literal(true)
-      .describe('Move the logs below /var/log away, as logrotate does, and have the services reload.'),
-  }),
-  z.strictObject({ restart: z.literal(true).describe('Stop the services and start them again.') }),
-  z.strictObject({ wait: z.number().min(0).max(60).describe('Seconds to let the application be.') }),
-])
-
 const addedFile = z
   .strictObject({
     path: absolutePath,
@@ -128,66 +56,6 @@ const addedFile = z
       .default('0:0'),
   })
   .refine((file) => (file.content === undefined) !== (file.from === undefined), 'needs either content or from')
-
-const start = z.strictObject({
-  command: z.array(z.string().max(4096)).min(1).describe('Program and arguments.'),
-  type: z
-    .enum(['simple', 'forking', 'oneshot'])
-    .default('simple')
-    .describe('`simple`: it stays in the foreground. `forking`: it leaves a process behind. `oneshot`: it ends.'),
-  pidFile: absolutePath.optional().describe('Where a forking one writes its process id.'),
-  user: z
-    .string()
-    .regex(/^[a-z_][a-z0-9_-]*$/)
-    .default('root')
-    .describe('Account that it runs as.'),
-  directory: absolutePath.default('/').describe('Working directory.'),
-  environment: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(4096)).default({}),
-  reload: z.enum(['HUP', 'USR1', 'USR2', 'TERM']).default('HUP').describe('Signal that makes it reload.'),
-  stop: z.enum(['TERM', 'INT', 'QUIT', 'WINCH', 'HUP']).default('TERM').describe('Signal that ends it.'),
-})
-
-const unitName = z
-  .string()
-  .max(255)
-  .regex(/^[A-Za-z0-9:_.\\@-]+$/, 'must be the name of a systemd unit')
-
-const listedService = z
-  .strictObject({
-    name: z
-      .string()
-      .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'must be lower-case letters, digits and dashes, 63 at most')
-      .describe('What it is called in reports; also its unit, unless one of the next two says otherwise.'),
-    unit: unitName.optional().describe('The systemd unit that says how it is started.'),
-    start: start.optional().describe('How it is started, instead of a unit.'),
-    after: z.array(z.string()).max(32).default([]).describe('Services that must be ready first.'),
-    probe: probe.optional().describe('What tells that it is ready; without it, having been started.'),
-  })
-  .refine(({ unit, start }) => unit === undefined || start === undefined, 'takes a unit or a start, not both')
-
-/** Every `after` names a service of the list, and none waits for itself in the end. */
-function refuseCircles(
-  services: readonly { name: string; after: readonly string[] }[],
-  context: z.RefinementCtx,
-): void {
-  const left = new Map(services.map(({ name, after }) => [name, new Set(after)]))
-  const say = (index: number, message: string) => context.addIssue({ code: 'custom', message, path: [index] })
-  for (const [index, { name, after }] of services.entries()) {
-    if (services.findIndex((other) => other.name === name) < index) say(index, `another service is called ${name}`)
-    for (const other of after) if (!left.has(other)) say(index, `after ${other}: no service is called so`)
-  }
-  for (let placed = true; placed; ) {
-    const ready = [...left].filter(([, after]) => [...after].every((name) => !left.has(name)))
-    for (const [name] of ready) left.delete(name)
-    placed = ready.length > 0
-  }
-  const [waiting] = left.keys()
-  if (waiting !== undefined)
-    say(
-      services.findIndex(({ name }) => name === waiting),
-      `${waiting} waits for itself`,
-    )
-}
 
 export const blueprintSchema = z
   .strictObject({
@@ -261,6 +129,3 @@ export const blueprintSchema = z
   })
 
 export type Blueprint = z.infer<typeof blueprintSchema>
-export type Start = z.infer<typeof start>
-export type Probe = z.infer<typeof probe>
-export type WorkloadStep = z.infer<typeof workloadStep>

@@ -1,5 +1,5 @@
 import type { Account } from './account.ts'
-import type { Probe } from './schema.ts'
+import type { Probe } from './step-schema.ts'
 
 /** A program that is run for a service. `$MAINPID` in a word stands for the id of the service's main process. */
 export interface Command {

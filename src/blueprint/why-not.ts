@@ -5,6 +5,7 @@ import type { Store } from '../store/store.ts'
 import { needsReader } from './closure/needs.ts'
 import { parseGlob } from './glob.ts'
 import { type Layers, layersOf } from './layers.ts'
+import type { Toucher } from './observe/touched.ts'
 import type { Rule } from './rules.ts'
 import type { Selection } from './selection.ts'
 import type { Witness } from './why.ts'
@@ -16,6 +17,8 @@ export interface WhyNot {
   readonly component?: { readonly name: string; readonly version: string; readonly type: string; readonly size: number }
   /** A path of the stack that is spelt almost like it, where the stack does not have it. */
   readonly nearest?: string
+  /** Who looked for it first while the application was watched, where the stack does not have it. */
+  readonly lookedFor?: Toucher
   /** Touched while the application was watched. */
   readonly touched?: { readonly how: readonly string[]; readonly process?: string; readonly call?: string }
   /** The `drop` of the blueprint that keeps it out. */
@@ -52,9 +55,11 @@ export async function whyNotOf(path: string, input: WhyNotInput): Promise<WhyNot
   const droppedBy = drop.find((text) => parseGlob(text).matches(path))
   if (!standing) {
     const close = nearestPath(path, layers)
+    const lookedFor = input.witness.absent?.[path]
     return {
       path,
       ...(close === undefined ? {} : { nearest: close }),
+      ...(lookedFor && { lookedFor }),
       ...(touched && { touched }),
       rules: [],
       exceptedBy: [],

@@ -5,7 +5,7 @@ import type { Rule } from './rules.ts'
 import type { Reason, SelectedFile, Selection } from './selection.ts'
 
 /** One link of the chain that leads from a selected path back to what was observed or asked for. */
-export interface WhyStep {
+interface WhyStep {
   readonly path: string
   readonly kind: Reason['kind']
   readonly by: string
@@ -36,6 +36,8 @@ export interface Witness {
   readonly profile: Profile
   /** From the observation's record, where there is one. */
   readonly first?: Readonly<Record<string, Toucher>>
+  /** Who looked first for a path that the stack does not have. */
+  readonly absent?: Readonly<Record<string, Toucher>>
 }
 
 /** Why a path is in the bundle. `path` is the one that it really has. Throws NOT_SELECTED. */

@@ -55,6 +55,7 @@ export async function applyBlueprint(
           }
         : {}),
       ...(current?.widened ? { widened: current.widened } : {}),
+      ...(current?.held ? { held: current.held } : {}),
       ...(current?.selectionDigest ? { selectionDigest: current.selectionDigest } : {}),
     }
   })

@@ -2,8 +2,8 @@ import { type Glob, parseGlob } from '../blueprint/glob.ts'
 import type { Rule } from '../blueprint/rules.ts'
 import type { Component, Entry } from '../repository/component.ts'
 import type { Part, Subject } from './impact-index.ts'
+import { isMadeInto, libraryCache, libraryNames } from './impact-made.ts'
 import type { FileChange } from './impact-report.ts'
-import { libraryCache, libraryNames } from './impact-made.ts'
 
 /** All of an entry that a node can tell, in a few words; a hard link is told by what it shares. */
 export function contentOf(entry: Entry, entries: ReadonlyMap<string, Entry>): string {
@@ -29,8 +29,7 @@ export interface Comparison {
 /** `before` is the component of the part. A kernel's paths bear its release, which is another one after. */
 export function compareParts(part: Part, before: Component, after: Component): Comparison {
   const entries = byPathOf(after)
-  const renamed = (path: string) =>
-    before.kind === 'kernel' ? path.replaceAll(before.name, after.name) : path
+  const renamed = (path: string) => (before.kind === 'kernel' ? path.replaceAll(before.name, after.name) : path)
   const changed = new Map<number, FileChange>()
   for (const [index, path] of part.paths.entries()) {
     const entry = entries.get(renamed(path))
@@ -62,14 +61,16 @@ function globOf(text: string): Glob {
   return known
 }
 
-/** What it asks for by name, and the plain globs of the rules that met something in it. */
+/** What it asks for by name, what its files are made of, and the plain globs of the rules that met something in it. */
 export function wantingOf(subject: Subject, rules: readonly Rule[]): Wanting {
   const keep = subject.keep.map(globOf)
   const drop = subject.drop.map(globOf)
   const fired = rules.filter(({ name }) => subject.rules.includes(name))
   return (path) => {
     if (drop.some((glob) => glob.matches(path))) return false
-    if (keep.some((glob) => glob.matches(path))) return true
-    return fired.some((rule) => rule.add.some((glob) => glob.matches(path)) && !rule.except.some((glob) => glob.matches(path)))
+    if (isMadeInto(path, subject.made) || keep.some((glob) => glob.matches(path))) return true
+    return fired.some(
+      (rule) => rule.add.some((glob) => glob.matches(path)) && !rule.except.some((glob) => glob.matches(path)),
+    )
   }
 }

@@ -16,6 +16,10 @@ const library = /^\/usr\/(?:local\/)?lib(?:\/x86_64-linux-gnu)?\/[^/]+\.so(?:\.[
 export const libraryNames = ({ entries }: Component): string[] =>
   entries.flatMap(({ path }) => (library.test(path) ? [path] : []))
 
+/** Whether something kept would be made of a file that comes new. */
+export const isMadeInto = (path: string, made: readonly string[]): boolean =>
+  path.startsWith(certificates.below) && made.some((kept) => kept.startsWith(certificates.makes))
+
 /** What a selection keeps of the files that installing made. */
 export interface Made {
   readonly paths: readonly string[]

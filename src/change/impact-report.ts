@@ -47,7 +47,8 @@ export interface ImpactRow {
   readonly channels: readonly string[]
   /** How many run one of the bundles now; `bundles` of the report names them. */
   readonly nodes: number
-  readonly component: { readonly kind: string; readonly name: string }
+  /** Null where a file was asked after that it has from nowhere. */
+  readonly component: { readonly kind: string; readonly name: string } | null
   /** What the stack has; null where it has none. */
   readonly from: { readonly version: string; readonly component: Digest } | null
   /** What it is compared with; null where there is nothing to compare with. */

@@ -2,27 +2,32 @@ import { isForeign } from '../blueprint/parse.ts'
 import type { OnProgress } from '../config/progress.ts'
 import { appliedBlueprint } from './applied.ts'
 import type { Context } from './context.ts'
+import { type Draft, type DraftRequest, draftBlueprint } from './draft.ts'
 import { composeForeign } from './foreign.ts'
+import { type ImpactJob, type ImpactResults, performImpact } from './impact-jobs.ts'
 import { type ObserveOptions, observeBlueprint } from './observe.ts'
 import type { ComposeReport, ObserveReport, UpdateReport } from './report.ts'
 import { updateBlueprintStack } from './update.ts'
 import { composeBlueprint, refreshBlueprint, type WeaveOptions } from './weave.ts'
 
-/** Work for the workshop, by the blueprint it is on. */
+/** Work for the workshop, mostly by the blueprint it is on. */
 export type Job =
   | { readonly kind: 'update'; readonly blueprint: string }
   | ({ readonly kind: 'observe'; readonly blueprint: string } & ObserveOptions)
   | ({ readonly kind: 'compose'; readonly blueprint: string } & Omit<WeaveOptions, 'reason'>)
   | { readonly kind: 'refresh'; readonly blueprint: string }
+  | ({ readonly kind: 'draft' } & DraftRequest)
+  | ImpactJob
 
 export type JobKind = Job['kind']
 
-interface Results {
+interface Results extends ImpactResults {
   update: UpdateReport
   observe: ObserveReport
   compose: ComposeReport
   /** null: nothing had changed. */
   refresh: ComposeReport | null
+  draft: Draft
 }
 
 export type JobResult<K extends JobKind> = Results[K]
@@ -46,5 +51,11 @@ export async function perform(
     }
     case 'refresh':
       return refreshBlueprint(job.blueprint, work)
+    case 'draft':
+      return draftBlueprint(job, work)
+    case 'impact-index':
+    case 'impact-pending':
+    case 'impact-security':
+      return performImpact(job, work)
   }
 }

@@ -1,5 +1,5 @@
 import { addedFiles } from '../blueprint/added-files.ts'
-import { type Method, type Observation, observe } from '../blueprint/observe/observe.ts'
+import { type Method, type Observation, type ObservationRecord, observe } from '../blueprint/observe/observe.ts'
 import { type Profile, unite } from '../blueprint/profile.ts'
 import { servicesOf } from '../blueprint/services.ts'
 import type { Stack } from '../repository/stack.ts'
@@ -29,7 +29,11 @@ export async function observeBlueprint(name: string, options: ObserveOptions, wo
   const known = applied.record.profileDigest
   const before = known === undefined ? undefined : await store.readJson<Profile>(known)
   const profile = before && !options.fresh ? unite(before, found) : found
-  const [profileDigest, observationDigest] = await Promise.all([store.writeJson(profile), store.writeJson(record)])
+  const last = options.fresh ? undefined : applied.record.observationDigest
+  // Who touched a path first stays, also where this run did not touch it.
+  const earlier = last === undefined ? {} : (await store.readJson<ObservationRecord>(last)).first
+  const observation = { ...record, first: { ...record.first, ...earlier } }
+  const [profileDigest, observationDigest] = await Promise.all([store.writeJson(profile), store.writeJson(observation)])
   await remember(context, name, { profileDigest, observationDigest })
   const paths = new Set(before?.paths.map(({ path }) => path))
   return {

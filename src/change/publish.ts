@@ -1,7 +1,8 @@
 import type { Level } from '../compose/bundle-format.ts'
 import { BootloomError } from '../config/errors.ts'
-import { sameContent, staleNodes } from '../fleet/stale.ts'
+import { contentOf, sameContent, staleNodes } from '../fleet/stale.ts'
 import { getBlueprint } from '../state/blueprints.ts'
+import { recordContent } from '../state/bundles.ts'
 import { type ChannelName, getChannels, getHold, moveChannel } from '../state/channels.ts'
 import { addEvent } from '../state/events.ts'
 import type { Digest } from '../store/digest.ts'
@@ -27,10 +28,11 @@ export async function publish(
   publication: Publication,
   of: { readonly selection: Digest } | { readonly applied: Digest },
 ): Promise<void> {
-  const { blueprint, bundle, reason } = publication
+  const { blueprint, bundle } = publication
   const { redis } = context.state
   const record = await getBlueprint(redis, blueprint)
   if ('selection' in of ? record?.selectionDigest !== of.selection : record?.digest !== of.applied) return
+  await recordContent(redis, bundle, await contentOf(context.store, bundle))
   await moveUnlessHeld(context, publication, 'candidate')
   const moved = await moveUnlessHeld(context, publication, 'stable')
   if (!moved) return
@@ -44,6 +46,7 @@ async function moveUnlessHeld(context: Context, publication: Publication, channe
   const { blueprint, bundle, reason } = publication
   const { redis } = context.state
   const [hold, channels] = await Promise.all([getHold(redis, blueprint), getChannels(redis, blueprint)])
+  if (channels[channel]?.digest === bundle) return false
   const last = channels[channel]?.history[0]
   const held = hold && (await sameContent(context.store, hold.bundle, bundle))
   const undone = last?.rollback && last.from && (await sameContent(context.store, last.from as Digest, bundle))

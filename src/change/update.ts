@@ -18,7 +18,7 @@ export async function updateBlueprintStack(name: string, work: Work): Promise<Up
   const started = performance.now()
   const applied = await wovenBlueprint(context, name)
   const { record } = applied
-  const { digest, stack, changed } = await updateStack(requestOf(applied), context, progress, signal)
+  const { digest, stack, changed } = await updateStack(await requestOf(applied, context), context, progress, signal)
   await rememberStack(applied, digest, context)
   const versions = changed.map(({ name, from, to }) => ({ name, from: from ?? null, to: to ?? null }))
   const report = { blueprint: name, stack: digest, changed: versions }

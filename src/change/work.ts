@@ -4,6 +4,7 @@ import { loadComponent } from '../repository/recorded.ts'
 import type { Stack } from '../repository/stack.ts'
 import { refreshTrees, updateStack } from '../repository/update.ts'
 import { type BlueprintRecord, updateBlueprint } from '../state/blueprints.ts'
+import { pinsInForce } from '../state/pins.ts'
 import { canonicalJson, type Digest, digestOf } from '../store/digest.ts'
 import type { AppliedWoven as Applied } from './applied.ts'
 import type { Context } from './context.ts'
@@ -22,16 +23,16 @@ export async function currentStack(applied: Applied, work: Work): Promise<{ stac
   const found =
     record.stackDigest && record.stackSources === sourcesOf(applied)
       ? await refreshTrees(record.stackDigest, blueprint.stack, context, signal)
-      : await updateStack(requestOf(applied), context, progress, signal)
+      : await updateStack(await requestOf(applied, context), context, progress, signal)
   if (found.digest !== record.stackDigest) await rememberStack(applied, found.digest, context)
   return found
 }
 
-export const requestOf = ({ blueprint: { stack, kernel }, record }: Applied) => ({
-  stack,
-  kernel,
-  previous: record.stackDigest,
-})
+/** What the sources are asked for; pinned packages stay where they are. */
+export async function requestOf({ blueprint: { stack, kernel }, record }: Applied, { state }: Context) {
+  const pins = (await pinsInForce(state.redis, record.name)).map(({ package: name, version }) => ({ name, version }))
+  return { stack, kernel, pins, previous: record.stackDigest }
+}
 
 /** Of all that decides which stack a blueprint has, but the versions. */
 export const sourcesOf = ({ blueprint: { stack, kernel } }: Applied): Digest =>

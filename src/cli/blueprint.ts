@@ -1,5 +1,11 @@
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import type { Service, Command as Words } from '../blueprint/service.ts'
+import type { Draft } from '../change/draft.ts'
 import type { LeftOut, ListedFile } from '../change/report.ts'
+import { BootloomError } from '../config/errors.ts'
 import { withApi } from './api.ts'
 import { applyFile, blueprintPath } from './apply.ts'
 import { addCommand, addNoun } from './command.ts'
@@ -13,6 +19,24 @@ interface BlueprintRow {
   readonly nodes?: number | readonly unknown[]
   readonly packages?: readonly string[]
   readonly error?: { readonly code: string }
+}
+
+interface ShowOptions {
+  readonly services?: true
+  readonly files?: true
+  readonly leftOut?: true
+}
+
+interface InitOptions {
+  readonly package: readonly string[]
+  readonly service?: string
+  readonly file?: string
+}
+
+/** Before the packages are fetched, and not only once all is known. */
+function refuseExisting(file: string): void {
+  if (!existsSync(file)) return
+  throw new BootloomError('USAGE', 'the file is there already', { where: file, hint: 'Name another one with --file.' })
 }
 
 export function addBlueprint(program: Command): void {
@@ -32,6 +56,24 @@ export function addBlueprint(program: Command): void {
   })
 
   addCommand(blueprint, {
+    words: 'init <name>',
+    description: 'Write the blueprint of Debian packages: installs them, finds their unit and what it listens on.',
+    example: 'bootloom blueprint init shop --package nginx',
+  })
+    .requiredOption('--package <name...>', 'a Debian package; may be given several times')
+    .option('--service <unit>', 'the systemd unit, where the packages bring several')
+    .option('--file <path>', 'where to write it (default ./NAME.yaml); what is there is never overwritten')
+    .action(async (name: string, options: InitOptions, command: Command) => {
+      const file = resolve(options.file ?? `${name}.yaml`)
+      refuseExisting(file)
+      const request = { name, packages: options.package, ...(options.service ? { service: options.service } : {}) }
+      const { yaml, unit } = await withApi(command, (api) => api.job<Draft>('/v1/drafts', request))
+      await writeFile(file, yaml, { flag: 'wx' })
+      const written = { file, unit, yaml }
+      await printResult(command, written, () => `${yaml}\n${file} is written; next: bootloom observe ${file}`)
+    })
+
+  addCommand(blueprint, {
     words: 'list',
     description: 'List the blueprints, with their channels and nodes.',
     example: 'bootloom blueprint list',
@@ -45,12 +87,14 @@ export function addBlueprint(program: Command): void {
 
   addCommand(blueprint, {
     words: 'show <name>',
-    description: 'Show a blueprint, the files that it keeps and why, or what it leaves out.',
+    description: 'Show a blueprint, how its services are run, the files that it keeps and why, or what it leaves out.',
     example: 'bootloom blueprint show apache --files',
   })
+    .option('--services', 'show how each service is run, and which settings of its unit are not acted on')
     .option('--files', 'list the files that are kept, each with its reason')
     .option('--left-out', 'list what is left out, by component')
-    .action(async (name: string, options: { files?: true; leftOut?: true }, command: Command) => {
+    .action(async (name: string, options: ShowOptions, command: Command) => {
+      if (options.services) return showServices(command, name)
       if (options.files) return showFiles(command, name)
       if (options.leftOut) return showLeftOut(command, name)
       const { stringify } = await import('yaml')
@@ -73,6 +117,32 @@ function blueprintCells(row: BlueprintRow): (string | number)[] {
 function pointerText(channel: unknown): string {
   const digest = typeof channel === 'string' ? channel : (channel as { digest?: string } | null | undefined)?.digest
   return digest?.replace(/^sha256:/, '').slice(0, 12) ?? '–'
+}
+
+async function showServices(command: Command, name: string): Promise<void> {
+  const services = await withApi(command, (api) => api.get<readonly Service[]>(`${blueprintPath(name)}/services`))
+  const line = ({ words }: Words) =>
+    words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word))).join(' ')
+  const step = (one: Service['reload'][number]) => ('signal' in one ? `signal ${one.signal}` : line(one))
+  await printResult(command, services, (all) =>
+    all
+      .map((service) => {
+        const rows: [string, string][] = [
+          ['unit', service.unit ?? 'none: the blueprint says how it is started'],
+          ['after', service.after.join(', ')],
+          ['account', `${service.account.name} (${service.account.uid}:${service.account.gid})`],
+          ['before', service.pre.map(line).join('; ')],
+          ['start', `${line(service.start)} (${service.type})`],
+          ['reload', service.reload.map(step).join('; ')],
+          ['stop', service.stop.map(step).join('; ')],
+          ['directories', service.directories.map(({ path }) => path).join(', ')],
+          ['not acted on', service.ignored.join(', ')],
+        ]
+        const told = rows.filter(([, value]) => value !== '').map(([key, value]) => `  ${key.padEnd(13)}${value}`)
+        return [service.name, ...told].join('\n')
+      })
+      .join('\n'),
+  )
 }
 
 async function showFiles(command: Command, name: string): Promise<void> {

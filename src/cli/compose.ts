@@ -11,7 +11,7 @@ export function addCompose(program: Command): void {
   addCommand(program, {
     words: 'compose <name>',
     description: 'Weave a bundle from what was observed: kernel, segments, manifest.',
-    example: 'bootloom compose apache --level thorough',
+    example: 'bootloom compose apache --widen',
   })
     .addOption(new Option('--level <level>', 'how hard to compress').choices(['fast', 'thorough']))
     .option('--full', 'weave the full stack instead of what was observed, to compare with')

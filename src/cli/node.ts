@@ -1,14 +1,16 @@
 import type { Command } from 'commander'
+import type { Currency } from '../fleet/currency.ts'
 import type { NodeRecord, Sighting } from '../state/nodes.ts'
 import { withApi } from './api.ts'
 import { addCommand, addNoun } from './command.ts'
+import { currencyText } from './currency.ts'
 import { optionsFrom } from './dhcp-options.ts'
 import { printResult, remark, table, timeText } from './output.ts'
 import { assignmentText, type NodeDetails, renderNode } from './timeline.ts'
 import { sendUserData } from './user-data.ts'
 
 /** Machines that were merely seen are listed, too. */
-type NodeRow = NodeRecord & Pick<Sighting, 'lastSeen'>
+type NodeRow = NodeRecord & Pick<Sighting, 'lastSeen'> & { readonly currency?: Currency }
 
 interface SetOptions {
   readonly blueprint?: string
@@ -59,7 +61,10 @@ export function addNode(program: Command): void {
       const nodes = await withApi(command, (api) => api.get<readonly NodeRow[]>('/v1/nodes'))
       if (nodes.length === 0) remark(command, 'No node yet: `bootloom node set MAC --blueprint NAME` makes one known.')
       await printResult(command, nodes, (rows) =>
-        table(['mac', 'hostname', 'boots', 'groups', 'last seen'], rows.map(nodeCells)),
+        table(
+          ['mac', 'hostname', 'boots', 'bundle', 'runs', '>age', 'state', 'groups', 'last seen'],
+          rows.map(nodeCells),
+        ),
       )
     },
   )
@@ -85,6 +90,8 @@ export function addNode(program: Command): void {
   })
 }
 
-function nodeCells({ mac, hostname = '', assignment, groups, lastSeen }: NodeRow): string[] {
-  return [mac, hostname, assignmentText(assignment), groups.join(', '), lastSeen ? timeText(lastSeen) : 'never']
+function nodeCells({ mac, hostname = '', assignment, groups, lastSeen, currency }: NodeRow): string[] {
+  const boots = assignmentText(assignment ?? currency?.assigned)
+  const seen = lastSeen ? timeText(lastSeen) : 'never'
+  return [mac, hostname, boots, ...currencyText(currency), groups.join(', '), seen]
 }

@@ -71,3 +71,11 @@ export const timeText = (milliseconds: number): string =>
     .toISOString()
     .slice(0, 19)
     .replace('T', ' ')
+
+/** Milliseconds as `40 s`, `12 min`, `5 h` or `3 d`. */
+export function ageText(milliseconds: number): string {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000))
+  if (seconds < 60) return `${seconds} s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`
+  return seconds < 86_400 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} d`
+}

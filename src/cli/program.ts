@@ -2,17 +2,21 @@ import { Command } from 'commander'
 import metadata from '../../package.json' with { type: 'json' }
 import { addBlueprint } from './blueprint.ts'
 import { addBundle } from './bundle.ts'
+import { addChannel } from './channel.ts'
 import { addCompose } from './compose.ts'
 import { addConfig } from './config.ts'
 import { addDhcp } from './dhcp.ts'
 import { addDoctor } from './doctor.ts'
 import { addEvents } from './events.ts'
 import { addGroup } from './group.ts'
+import { addImpact } from './impact.ts'
 import { addLab } from './lab.ts'
 import { addLease } from './lease.ts'
 import { addNode } from './node.ts'
 import { addObserve } from './observe.ts'
+import { addPin } from './pin.ts'
 import { addRepo } from './repo.ts'
+import { addRollback } from './rollback.ts'
 import { addRule } from './rule.ts'
 import { addServe } from './serve.ts'
 
@@ -34,7 +38,11 @@ export function buildProgram(): Command {
     addObserve,
     addCompose,
     addBundle,
+    addChannel,
+    addRollback,
     addRepo,
+    addImpact,
+    addPin,
     addRule,
     addEvents,
   ]

@@ -118,7 +118,7 @@ async function explained(rule: ShownRule, fired: FiredRule | undefined): Promise
     lines.length === 0 ? [] : [heading, ...lines.map((line) => `  ${line}`)]
   const lines = [
     `${rule.name} (${rule.family}): ${rule.why}`,
-    ...(rule.when ? list('when one of these is selected', rule.when) : ['always']),
+    ...list('when one of these is selected', rule.when ?? []),
     ...list('adds', rule.add),
     ...rule.namedBy.flatMap(({ files, pattern, add }) =>
       list(`adds what ${files.join(', ')} name`, [...add, `$1 being what /${pattern}/ finds`]),

@@ -1,7 +1,9 @@
 import colors from 'picocolors'
 import type { TimelineEntry } from '../fleet/timeline.ts'
 import type { Boot } from '../state/boots.ts'
+import type { Hold } from '../state/channels.ts'
 import type { Assignment, NodeRecord } from '../state/nodes.ts'
+import type { Tries } from '../state/tries.ts'
 import { shortDigest } from '../store/digest.ts'
 import { bytesText, durationText, table, timeText } from './output.ts'
 
@@ -13,6 +15,10 @@ interface ShownBoot extends Omit<Boot, 'stages'> {
 export interface NodeDetails {
   readonly node: NodeRecord
   readonly assignment: (Assignment & { readonly via: string }) | null
+  /** What it gets when it asks now: another bundle where it had its tries with the one assigned. */
+  readonly answer: { readonly bundle?: string; readonly gaveUp?: string }
+  readonly tries: Tries
+  readonly hold: Hold | null
   readonly boots: readonly ShownBoot[]
 }
 
@@ -26,16 +32,35 @@ export function assignmentText(assignment: Assignment | null | undefined): strin
 }
 
 /** A node, what it is assigned to, and its newest boots as timelines. */
-export async function renderNode({ node, assignment, boots }: NodeDetails, count: number): Promise<string> {
+export async function renderNode(
+  { node, assignment, boots, ...troubles }: NodeDetails,
+  count: number,
+): Promise<string> {
   const facts: [string, string][] = [['node', node.mac]]
   if (node.hostname) facts.push(['hostname', node.hostname])
   if (node.groups.length) facts.push(['groups', node.groups.join(', ')])
   const via = assignment && assignment.via !== 'node' ? `, by ${assignment.via}` : ''
   facts.push(['boots', assignmentText(assignment) + via])
+  facts.push(...troubleFacts(troubles))
   const parts = [facts.map(([name, value]) => `${colors.dim(name.padEnd(9))}${value}`).join('\n')]
   for (const boot of boots.slice(0, count)) parts.push(await renderBoot(boot))
   if (boots.length === 0) parts.push('It has not booted yet.')
   return parts.join('\n\n')
+}
+
+function troubleFacts({ answer, tries, hold }: Pick<NodeDetails, 'answer' | 'tries' | 'hold'>): [string, string][] {
+  const facts: [string, string][] = []
+  for (const { bundle, boots } of tries) {
+    const times = boots.length === 1 ? 'once' : `${boots.length} times`
+    facts.push(['tried', `${shortDigest(bundle)} ${times} without being ready`])
+  }
+  if (answer.gaveUp !== undefined && answer.bundle !== undefined) {
+    const instead = `${shortDigest(answer.bundle)} instead of ${shortDigest(answer.gaveUp)}`
+    const nothing = `${shortDigest(answer.gaveUp)} all the same: no other bundle was ever ready`
+    facts.push(['gets', colors.red(answer.bundle === answer.gaveUp ? nothing : instead)])
+  }
+  if (hold) facts.push(['on hold', colors.yellow(`${shortDigest(hold.bundle)} since ${timeText(hold.at)}`)])
+  return facts
 }
 
 /** Each stage with the time since the first one, what it took, and the bytes sent for it. */
@@ -47,7 +72,10 @@ async function renderBoot(boot: ShownBoot): Promise<string> {
   })
   const end = boot.outcome === undefined ? undefined : boot.stages.findLast(({ stage }) => stage === boot.outcome)
   const took = durationText((end?.at ?? boot.updatedAt) - boot.openedAt)
-  const bundle = boot.bundle === undefined ? '' : `, ${boot.blueprint ?? 'bundle'} @ ${shortDigest(boot.bundle)}`
+  const other = boot.gaveUp !== undefined && boot.gaveUp !== boot.bundle
+  const instead = other ? ` instead of ${shortDigest(boot.gaveUp!)}` : ''
+  const bundle =
+    boot.bundle === undefined ? '' : `, ${boot.blueprint ?? 'bundle'} @ ${shortDigest(boot.bundle)}${instead}`
   const state = boot.outcome === undefined ? `under way for ${took}` : `${boot.outcome} after ${took}`
   const heading = `boot of ${timeText(boot.openedAt)}${bundle}: ${colors.bold(state)}`
   const why = [...(boot.reason ? [`reason: ${boot.reason}`] : []), ...(boot.lines ?? []).map((line) => `  ${line}`)]

@@ -53,7 +53,7 @@ function stepText({ kind, by, why, path }: Why['chain'][number]): string {
 }
 
 async function whyNotText(found: WhyNot): Promise<string> {
-  const { path, component, nearest, touched, droppedBy, rules, exceptedBy, neededBy } = found
+  const { path, component, nearest, lookedFor, touched, droppedBy, rules, exceptedBy, neededBy } = found
   const bytes = await bytesText()
   const lines: string[] = []
   if (component) {
@@ -62,6 +62,7 @@ async function whyNotText(found: WhyNot): Promise<string> {
   } else {
     lines.push(`${path}: no component of the stack has it${nearest ? `; there is ${nearest}` : ''}`)
   }
+  if (lookedFor) lines.push(`  looked for in the watched run, first by ${lookedFor.process} in ${lookedFor.call}`)
   if (touched) {
     const by = touched.process ? `, first by ${touched.process} in ${touched.call}` : ''
     lines.push(`  touched in the watched run: ${touched.how.join(', ')}${by}`)

@@ -1,6 +1,7 @@
 import type { Account } from '../blueprint/account.ts'
-import type { Blueprint, Probe } from '../blueprint/schema.ts'
+import type { Blueprint } from '../blueprint/schema.ts'
 import type { Command, Service, Step } from '../blueprint/service.ts'
+import type { Probe } from '../blueprint/step-schema.ts'
 import { BootloomError } from '../config/errors.ts'
 import { shellWord, shellWords } from './shell.ts'
 

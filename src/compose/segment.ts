@@ -39,7 +39,8 @@ export async function weaveSegments(
   const known = await knownSegments(recipes, context)
   const storing: Promise<unknown>[] = []
   const segments = new Array<Segment>(plans.length)
-  await eachOf(plans, availableParallelism(), async (plan, index) => {
+  const settled = () => Promise.allSettled(storing)
+  const weaving = eachOf(plans, availableParallelism(), async (plan, index) => {
     // What was woven goes to the disk while the next is compressed; a full disk shows here.
     await Promise.all(storing)
     signal?.throwIfAborted()
@@ -55,7 +56,9 @@ export async function weaveSegments(
     }
     done(plan.name)
   })
-  return { segments, stored: Promise.all(storing) }
+  // Whoever hears of a failure may end this process: nothing may be half-written then.
+  await weaving.catch((error) => settled().then(() => Promise.reject(error)))
+  return { segments, stored: settled().then(() => Promise.all(storing)) }
 }
 
 const recipeOf = (plan: SegmentPlan, zstdLevel: number): Digest =>

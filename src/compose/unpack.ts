@@ -1,5 +1,5 @@
 import { chmod, lchown, link, lstat, lutimes, mkdir, open, rm, symlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { zstdDecompress } from 'node:zlib'
 import { resolveWithin } from '../blueprint/observe/within.ts'
@@ -17,49 +17,63 @@ const typeBits = 0o170000
 
 /**
  * Unpacks a bundle's segments below a directory, each verified, in their order, as the kernel does (init/initramfs.c):
- * later members take the place of earlier ones. Devices are left out. BLOB_CORRUPT, ARCHIVE_BROKEN.
+ * later members take the place of earlier ones. Devices are left out. BLOB_CORRUPT, ARCHIVE_BROKEN, ARCHIVE_UNFIT.
  */
 export async function unpackBundle(manifest: BundleManifest, store: Store, root: string): Promise<void> {
+  const parents = new Map<string, string>()
   for (const { descriptor } of initramfsParts(manifest).parts) {
     const archive = await decompress(await store.readVerified(descriptor.digest))
     const shared = new Map<number, string>()
-    for (const record of readCpio(archive)) if (!covered.test(record.path)) await place(record, root, shared)
+    for (const record of readCpio(archive)) {
+      if (covered.test(record.path)) continue
+      const parent = dirname(record.path)
+      // Links cannot lead outside; a directory is looked up once.
+      const real = parents.get(parent) ?? (await resolveWithin(root, parent, true))
+      parents.set(parent, real)
+      await place(record, join(root, real, basename(record.path)), shared)
+    }
   }
 }
 
-async function place(record: CpioRecord, root: string, shared: Map<number, string>): Promise<void> {
+async function place(record: CpioRecord, path: string, shared: Map<number, string>): Promise<void> {
   const { mode, uid, gid, mtime, content, inode, links } = record
   const type = mode & typeBits
-  const path = join(root, await resolveWithin(root, record.path))
-  const found = await lstat(path).catch(() => undefined)
-  if (type === 0o040000) {
-    if (found && !found.isDirectory()) await rm(path)
-    await mkdir(path, { recursive: true })
-  } else if (type === 0o120000) {
-    if (found) await rm(path, { recursive: true })
-    await symlink(content.toString('utf8'), path)
-  } else if (type === 0o100000) {
+  if (type === 0o100000) {
     const first = links > 1 ? shared.get(inode) : undefined
-    if (found && !(first === path)) await rm(path, { recursive: true })
-    if (first !== undefined) await link(first, path)
     if (links > 1) shared.set(inode, first ?? path)
-    await write(path, content)
-  } else return
-  await lchown(path, uid, gid)
-  if (type !== 0o120000) await chmod(path, mode & 0o7777)
-  if (type !== 0o040000) await lutimes(path, mtime, mtime)
-}
-
-async function write(path: string, content: Buffer): Promise<void> {
-  try {
-    const file = await open(path, 'a')
+    if (first !== undefined) await inPlace(path, () => link(first, path))
+    // Of several names, the last one has the content.
+    const file = await (first === undefined ? inPlace(path, () => open(path, 'wx')) : open(path, 'r+'))
     try {
       if (content.length > 0) await file.writeFile(content)
+      await file.chown(uid, gid)
+      await file.chmod(mode & 0o7777)
+      await file.utimes(mtime, mtime)
     } finally {
       await file.close()
     }
+  } else if (type === 0o120000) {
+    await inPlace(path, () => symlink(content.toString('utf8'), path))
+    await lchown(path, uid, gid)
+    await lutimes(path, mtime, mtime)
+  } else if (type === 0o040000) {
+    const stands = await lstat(path).catch(() => undefined)
+    if (!stands?.isDirectory()) await inPlace(path, () => mkdir(path))
+    await lchown(path, uid, gid)
+    await chmod(path, mode & 0o7777)
+  }
+}
+
+/** What stands there already makes way. */
+async function inPlace<T>(path: string, make: () => Promise<T>): Promise<T> {
+  try {
+    return await make()
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    throw new BootloomError('ARCHIVE_UNFIT', `${dirname(path)} is not there before what is in it`, { where: path })
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT')
+      throw new BootloomError('ARCHIVE_UNFIT', `${path} comes before its directory`, { where: path })
+    if (code !== 'EEXIST') throw error
+    await rm(path, { recursive: true })
+    return make()
   }
 }

@@ -281,7 +281,8 @@ export const catalogue = {
   CHANNEL_HELD: {
     status: 409,
     exit: 1,
-    meaning: 'A node had its tries with this bundle and did not come up, so that nothing moves a channel to it by itself.',
+    meaning:
+      'A node had its tries with this bundle and did not come up, so that nothing moves a channel to it by itself.',
     hint: 'See `bootloom node list`, then `bootloom rollback NAME`, or `bootloom channel release NAME` to try it again.',
   },
   CHANNEL_NO_PREVIOUS: {

@@ -74,7 +74,12 @@ export const settingsSchema = z.strictObject({
       sessions: z
         .strictObject({
           perClient: z.int().min(1).max(10_000).default(32).describe('Transfers at once to one address.'),
-          total: z.int().min(1).max(100_000).default(1024).describe('Transfers at once in all, on each boot interface.'),
+          total: z
+            .int()
+            .min(1)
+            .max(100_000)
+            .default(1024)
+            .describe('Transfers at once in all, on each boot interface.'),
         })
         .prefault({}),
     })
@@ -97,7 +102,12 @@ export const settingsSchema = z.strictObject({
       connections: z
         .strictObject({
           perAddress: z.int().min(1).max(100_000).default(256).describe('Connections that one address may hold.'),
-          total: z.int().min(1).max(1_000_000).default(16_384).describe('Connections held in all, on each boot interface.'),
+          total: z
+            .int()
+            .min(1)
+            .max(1_000_000)
+            .default(16_384)
+            .describe('Connections held in all, on each boot interface.'),
         })
         .prefault({}),
       caches: z
@@ -156,12 +166,16 @@ export const settingsSchema = z.strictObject({
         .string()
         .min(1)
         .optional()
-        .describe("The Debian security tracker's JSON: a file or a URL (security-tracker.debian.org/tracker/data/json)."),
+        .describe(
+          "The Debian security tracker's JSON: a file or a URL (security-tracker.debian.org/tracker/data/json).",
+        ),
       osv: z
         .string()
         .min(1)
         .optional()
-        .describe('OSV records: a file or a URL of JSON (one record, a list, one a line), or a directory of such files.'),
+        .describe(
+          'OSV records: a file or a URL of JSON (one record, a list, one a line), or a directory of such files.',
+        ),
     })
     .prefault({}),
   compose: z

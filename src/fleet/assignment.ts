@@ -93,8 +93,8 @@ export class Assignments {
 
   async #ask(mac: string): Promise<BootAnswer> {
     const { unknown } = this.#settings
-    const table = [keys.nodes(), keys.groups(), keys.runs()]
-    const reply = await this.#redis.eval(lookUp, 3, ...table, ...choiceArguments(choiceOf(mac, this.#settings)))
+    const table = [keys.nodes(), keys.groups(), keys.runs(), keys.contents()]
+    const reply = await this.#redis.eval(lookUp, 4, ...table, ...choiceArguments(choiceOf(mac, this.#settings)))
     const [json, via = '', text = '', bundle = '', gaveUp = ''] = reply as [string, string?, string?, Chosen?, Chosen?]
     const hostname = json === '' ? undefined : parseRecord(nodeSchema, json, `node ${mac}`).hostname
     const named = hostname === undefined ? {} : { hostname }

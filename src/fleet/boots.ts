@@ -192,10 +192,20 @@ export class Boots {
     const silentSince = Date.now() - this.deadline * 1000
     for (const boot of this.#current.values()) {
       if (boot.outcome || boot.updatedAt > silentSince || !has(boot, 'overlay')) continue
-      const reason = `not ready within ${this.deadline} s`
-      this.#close(this.#append({ ...boot, outcome: 'failed', reason }, { stage: 'failed', detail: reason }))
-      this.#journal.outcome({ kind: 'spent', mac: boot.mac })
+      // With Redis away it is looked at again.
+      this.#closeSilent(boot).catch(() => {})
     }
+  }
+
+  async #closeSilent(boot: Boot): Promise<void> {
+    await this.#journal.flush()
+    const [known] = await bootsOf(this.#redis, boot.mac, 1)
+    if (this.#current.get(boot.mac) !== boot) return
+    // The node may have told another server on the same Redis.
+    if (known && (known.id !== boot.id || known.updatedAt > boot.updatedAt)) return this.#hold(known)
+    const reason = `not ready within ${this.deadline} s`
+    this.#close(this.#append({ ...boot, outcome: 'failed', reason }, { stage: 'failed', detail: reason }))
+    this.#journal.outcome({ kind: 'spent', mac: boot.mac })
   }
 
   #begin(mac: string): Boot {

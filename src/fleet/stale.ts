@@ -3,7 +3,7 @@ import { assignmentOf, listGroups } from '../state/groups.ts'
 import { type Assignment, listNodes } from '../state/nodes.ts'
 import type { Redis } from '../state/redis.ts'
 import { listRuns } from '../state/tries.ts'
-import type { Digest } from '../store/digest.ts'
+import { type Digest, digestOf } from '../store/digest.ts'
 import type { Store } from '../store/store.ts'
 
 /**
@@ -32,10 +32,10 @@ export async function sameContent(store: Store, one: Digest, other: Digest): Pro
 }
 
 /** What a bundle brings to a node, whatever the level it was compressed at. */
-async function contentOf(store: Store, bundle: Digest): Promise<string> {
+export async function contentOf(store: Store, bundle: Digest): Promise<Digest> {
   const manifest = await store.readJson<BundleManifest>(bundle)
   const config = await store.readJson<BundleConfig | ForeignConfig>(manifest.config.digest)
   if (config.level === 'foreign') return bundle
   const { inputs, cmdline, kernel } = config
-  return [inputs.selection, inputs.blueprint, cmdline, kernel.release, kernel.version].join(' ')
+  return digestOf([inputs.selection, inputs.blueprint, cmdline, kernel.release, kernel.version].join(' '))
 }

@@ -6,7 +6,9 @@ import type { Logger } from '../config/log.ts'
 import type { Settings } from '../config/settings.ts'
 import { blueprintRoutes } from './api/blueprints.ts'
 import { bundleRoutes } from './api/bundles.ts'
+import { impactRoutes } from './api/impact.ts'
 import { missApiRoutes } from './api/misses.ts'
+import { pinRoutes } from './api/pins.ts'
 import { reasonRoutes } from './api/reasons.ts'
 import { repositoryRoutes } from './api/repository.ts'
 import { buildApi, listenApi } from './api-server.ts'
@@ -44,6 +46,8 @@ async function serve(context: Context, watching: boolean): Promise<{ close(): Pr
       (scope) => missApiRoutes(scope, context),
       (scope) => bundleRoutes(scope, context),
       (scope) => repositoryRoutes(scope, context, workshop),
+      (scope) => impactRoutes(scope, context, workshop),
+      (scope) => pinRoutes(scope, context),
     ],
   })
   const api = await listenApi(app, join(settings.state, 'api.sock'), settings.api.loopbackPort)

@@ -85,7 +85,10 @@ export function scriptRoutes(app: FastifyInstance, context: NodeContext): void {
       const values = { mac, server: server(), hostname: answer.hostname }
       return foreignScript(templates, { ...common, cmdline: foreignCommandLine(config.cmdline, values) })
     }
-    return bootScript(templates, { ...common, cmdline: `${config.cmdline} ${bootArguments({ ...named, deadline })}`.trim() })
+    return bootScript(templates, {
+      ...common,
+      cmdline: `${config.cmdline} ${bootArguments({ ...named, deadline })}`.trim(),
+    })
   }
 }
 

@@ -9,6 +9,8 @@ use warnings;
 use Errno qw(EAGAIN EINTR);
 use POSIX ();
 
+$SIG{PIPE} = 'IGNORE';    # a reader that went away is told by EPIPE
+
 my $arm = (POSIX::uname())[4] eq 'aarch64';
 my ($SENDFILE, $EPOLL_CREATE1, $EPOLL_CTL, $EPOLL_PWAIT) = $arm ? (71, 20, 21, 22) : (40, 291, 233, 281);
 my ($PIDFD_OPEN, $PIDFD_GETFD) = (434, 438);

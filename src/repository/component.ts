@@ -23,6 +23,12 @@ export interface Entry {
   readonly conffile?: true
 }
 
+/**
+ * Bytes. The kernel takes paths of 4,095, and a path of a component is also used below the directory that its stack is
+ * installed or watched in.
+ */
+export const longestPath = 3900
+
 export type ComponentKind = 'deb' | 'tree' | 'kernel' | 'configuration'
 
 /** An immutable, versioned set of files from one source. The blob of this JSON is the component's name. */

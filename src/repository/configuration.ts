@@ -62,18 +62,30 @@ async function entryAt(
     shipped.gid === entry.gid &&
     (entry.type === 'symlink' || shipped.mode === entry.mode) &&
     shipped.digest === entry.digest &&
-    shipped.target === entry.target
+    shipped.target === entry.target &&
+    shipped.device?.join() === entry.device?.join()
       ? undefined
       : entry
   if (stat.isDirectory()) return same({ ...common, type: 'dir' })
   if (stat.isSymbolicLink()) return same({ ...common, type: 'symlink', target: await readlink(absolute) })
   if (stat.isFIFO()) return same({ ...common, type: 'fifo' })
+  if (stat.isCharacterDevice()) return same({ ...common, type: 'char', device: deviceOf(stat.rdev) })
+  if (stat.isBlockDevice()) return same({ ...common, type: 'block', device: deviceOf(stat.rdev) })
+  // A socket is nothing without the process that listens on it, and that process makes it.
   if (!stat.isFile()) return undefined
   const bytes = await readRegular(absolute)
   const entry: Entry = { ...common, type: 'file', size: bytes.length, digest: digestOf(bytes) }
   if (same(entry) === undefined) return undefined
   await batch.write(bytes)
   return entry
+}
+
+/** As makedev(3) packs major and minor into one number. */
+const deviceOf = (rdev: number): [number, number] => {
+  const bits = BigInt(rdev)
+  const major = ((bits >> 8n) & 0xfffn) | ((bits >> 32n) & ~0xfffn)
+  const minor = (bits & 0xffn) | ((bits >> 12n) & ~0xffn & 0xffffffffn)
+  return [Number(major), Number(minor)]
 }
 
 async function readRegular(path: string): Promise<Buffer> {

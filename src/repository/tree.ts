@@ -1,11 +1,11 @@
-import { createReadStream } from 'node:fs'
+import { constants } from 'node:fs'
 import { type FileHandle, lstat, open, readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BootloomError } from '../config/errors.ts'
 import { canonicalJson, type Digest, digestOf, shortDigest } from '../store/digest.ts'
 import type { Batch, Store } from '../store/store.ts'
-import type { Component, Entry } from './component.ts'
+import { type Component, type Entry, longestPath } from './component.ts'
 import { byPath } from './deb/archive.ts'
 import { eachOf } from './each.ts'
 import type { TreeRequest } from './request.ts'
@@ -18,6 +18,8 @@ export async function treeComponent(request: TreeRequest, store: Store, signal?:
   const [uid = 0, gid = 0] = request.owner.split(':').map(Number)
   const entries: Entry[] = []
   const found = await walk(request.path)
+  const long = found.find((relative) => Buffer.byteLength(`${request.at}/${relative}`) > longestPath)
+  if (long !== undefined) throw tooLong(join(request.path, long))
   const cache = known.get(store) ?? new Map<string, Known>()
   known.set(store, cache)
   // One sync for a whole new tree; a few changed files are quicker each on its own than a sync of the file system.
@@ -77,6 +79,7 @@ async function walk(directory: string): Promise<string[]> {
     const where = (error as NodeJS.ErrnoException).path ?? directory
     if (code === 'ENOENT' && where !== directory && where !== `${directory}/`) return walk(directory)
     if (code === 'ENOENT') throw unreadable(where, 'it does not exist')
+    if (code === 'ENAMETOOLONG') throw tooLong(where)
     if (code === 'ENOTDIR') throw unreadable(where, 'it is no directory')
     if (code === 'EACCES') throw unreadable(where, 'reading it is not permitted')
     throw error
@@ -88,19 +91,27 @@ function unreadable(where: string, why: string): BootloomError {
   return new BootloomError('TREE_UNREADABLE', `${where} cannot be taken: ${why}`, { where })
 }
 
+const tooLong = (where: string): BootloomError =>
+  unreadable(`${where.slice(0, 200)}…`, `its path is longer than ${longestPath} bytes`)
+
 type Found = Omit<Entry, 'path' | 'uid' | 'gid'>
 
 /** Undefined when it went away since the directory was listed: the next settled state will show it gone. */
-async function entryAt(path: string, reader: Reader): Promise<Found | undefined> {
+async function entryAt(path: string, reader: Reader, turned = 0): Promise<Found | undefined> {
+  if (turned > attempts) throw unstable(path)
   try {
     const stat = await lstat(path)
     const mode = stat.mode & 0o7777
     if (stat.isDirectory()) return { type: 'dir', mode, size: 0 }
     if (stat.isSymbolicLink()) return { type: 'symlink', mode: 0o777, size: 0, target: await readlink(path) }
-    if (stat.isFile()) return await fileAt(path, reader)
+    if (stat.isFile()) return (await fileAt(path, reader)) ?? (await entryAt(path, reader, turned + 1))
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    if ((error as NodeJS.ErrnoException).code === 'EACCES') throw unreadable(path, 'reading it is not permitted')
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    // It was a link a moment ago.
+    if (code === 'EINVAL') return entryAt(path, reader, turned + 1)
+    if (code === 'ENAMETOOLONG') throw tooLong(path)
+    if (code === 'EACCES') throw unreadable(path, 'reading it is not permitted')
     throw error
   }
   throw unreadable(path, 'it is neither a file, a directory nor a symlink')
@@ -123,14 +134,17 @@ const known = new WeakMap<Store, Map<string, Known>>()
 const attempts = 5
 const large = 64 * 1024 * 1024
 
-async function fileAt(path: string, { store, cache, to }: Reader): Promise<Found> {
+/** Undefined when it is no file any more. */
+async function fileAt(path: string, { store, cache, to }: Reader): Promise<Found | undefined> {
   for (let attempt = 1; attempt <= attempts; attempt++) {
     const before = await lstat(path, { bigint: true })
     const found = { type: 'file' as const, mode: Number(before.mode) & 0o7777, size: Number(before.size) }
     const identity = identityOf(before)
     const seen = cache.get(path)
     if (seen?.identity === identity) return { ...found, digest: seen.digest }
-    const { digest, size } = await readInto(path, store, to)
+    const read = await readInto(path, store, to)
+    if (read === undefined) return undefined
+    const { digest, size } = read
     const after = await lstat(path, { bigint: true })
     if (identityOf(after) === identity && size === found.size) {
       // The kernel's clock is coarse: a write just after this read could leave the same times.
@@ -139,17 +153,32 @@ async function fileAt(path: string, { store, cache, to }: Reader): Promise<Found
     }
     await sleep(20 * attempt)
   }
-  throw new BootloomError('TREE_UNSTABLE', `${path} kept changing while it was read`, { where: path })
+  throw unstable(path)
 }
+
+const unstable = (path: string): BootloomError =>
+  new BootloomError('TREE_UNSTABLE', `${path} kept changing while it was read`, { where: path })
 
 const identityOf = (stat: { ino: bigint; size: bigint; mtimeNs: bigint; ctimeNs: bigint }): string =>
   `${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`
 
-async function readInto(path: string, store: Store, to: Store | Batch): Promise<{ digest: Digest; size: number }> {
-  const file: FileHandle = await open(path, 'r')
+/** Undefined when something else stands there by now: a link is not followed, and nobody is waited for at a pipe. */
+async function readInto(
+  path: string,
+  store: Store,
+  to: Store | Batch,
+): Promise<{ digest: Digest; size: number } | undefined> {
+  let file: FileHandle
   try {
-    const { size } = await file.stat()
-    if (size > large) return await store.writeStream(createReadStream(path))
+    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch (error) {
+    if (['ELOOP', 'ENXIO'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
+    throw error
+  }
+  try {
+    const stat = await file.stat()
+    if (!stat.isFile()) return undefined
+    if (stat.size > large) return await store.writeStream(file.createReadStream({ autoClose: false }))
     const bytes = await file.readFile()
     return { digest: await to.write(bytes), size: bytes.length }
   } finally {

@@ -2,7 +2,6 @@ import { z } from 'zod'
 import { keys } from './keys.ts'
 import { parseRecord } from './record.ts'
 import type { Redis } from './redis.ts'
-import { noteRunning } from './running.ts'
 
 /** What can happen in a boot, in the order in which it usually does. */
 const stageNames = [
@@ -100,7 +99,6 @@ export async function putBoots(redis: Redis, boots: readonly Boot[]): Promise<vo
     const oldest = updatedAt - recentFor
     const of = keys.bootsOf(mac)
     multi.eval(index, 2, of, keys.recentBoots(), id, updatedAt, expiry, keptPerNode, oldest, keys.boot(''))
-    noteRunning(multi, boot)
   }
   for (const [error] of (await multi.exec()) ?? []) if (error) throw error
 }

@@ -32,6 +32,11 @@ export async function getBundle(redis: Redis, digest: Digest): Promise<BundleSum
   return json === null ? undefined : parseRecord(summarySchema, json, `${keys.bundles()} ${digest}`)
 }
 
+/** What a bundle brings to a node, whatever the level it was woven at. */
+export async function recordContent(redis: Redis, bundle: Digest, content: Digest): Promise<void> {
+  await redis.hset(keys.contents(), bundle, content)
+}
+
 /** Newest first. */
 export async function listBundles(redis: Redis): Promise<BundleSummary[]> {
   const all = Object.entries(await redis.hgetall(keys.bundles()))

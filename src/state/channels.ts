@@ -148,6 +148,11 @@ export async function releaseHold(redis: Redis, blueprint: string): Promise<bool
   return replies?.[0]?.[1] === 1
 }
 
+/** Where the channels of a blueprint point, without their history. */
+export function channelPointers(redis: Redis, blueprint: string): Promise<Partial<Record<ChannelName, Digest>>> {
+  return redis.hgetall(keys.channels(blueprint)) as Promise<Partial<Record<ChannelName, Digest>>>
+}
+
 async function getChannel(redis: Redis, blueprint: string, channel: ChannelName): Promise<Channel | undefined> {
   return (await getChannels(redis, blueprint))[channel]
 }

@@ -1,5 +1,10 @@
+/** Lua: `contentOf(key of the contents, bundle)`, by which bundles of the same content are one. */
+export const sameContent = `
+local function contentOf(key, bundle) return redis.call('HGET', key, bundle) or bundle end
+`
+
 /**
- * Lua that chooses what a node boots; scripts that need the choice begin with it. KEYS: nodes, groups, runs. ARGV: MAC,
+ * Lua that chooses what a node boots; scripts that need the choice begin with it. KEYS: nodes, groups, runs, contents. ARGV: MAC,
  * blueprint of unknown MACs or '', tries that a bundle has, prefixes of the keys of channels, tries and ready bundles.
  *
  * `choose()` returns the node's record or '', where the assignment stands, the assignment, the bundle assigned or '',
@@ -7,17 +12,27 @@
  * last was ready with, else the newest that any node of its groups was, else any node of the blueprint; and the one
  * assigned when there is no other left.
  */
-export const choice = `
+export const choice = `${sameContent}
+local function spentBy(json)
+  local boots = {}
+  for _, one in ipairs(cjson.decode(json)) do
+    local content = contentOf(KEYS[4], one.bundle)
+    boots[content] = (boots[content] or 0) + #one.boots
+  end
+  local function count(bundle) return boots[contentOf(KEYS[4], bundle)] or 0 end
+  return function(bundle) return count(bundle) >= tonumber(ARGV[3]) end, count
+end
+
 local function other(blueprint, node, spent)
   local run = redis.call('HGET', KEYS[3], ARGV[1])
   run = run and cjson.decode(run)
-  if run and run.blueprint == blueprint and not spent[run.bundle] then return run.bundle end
+  if run and run.blueprint == blueprint and not spent(run.bundle) then return run.bundle end
   local places = {}
   for _, group in ipairs(node.groups or {}) do places[#places + 1] = ':' .. group end
   places[#places + 1] = ''
   for _, place in ipairs(places) do
     for _, bundle in ipairs(redis.call('ZREVRANGE', ARGV[6] .. blueprint .. place, 0, -1)) do
-      if not spent[bundle] then return bundle end
+      if not spent(bundle) then return bundle end
     end
   end
 end
@@ -41,9 +56,8 @@ local function choose()
   local bundle = assignment.bundle or redis.call('HGET', ARGV[4] .. blueprint, assignment.channel) or ''
   local tried = bundle ~= '' and redis.call('HGET', ARGV[5] .. blueprint, ARGV[1])
   if not tried then return json, via, assignment, bundle, bundle, false end
-  local spent = {}
-  for _, one in ipairs(cjson.decode(tried)) do spent[one.bundle] = #one.boots >= tonumber(ARGV[3]) end
-  if not spent[bundle] then return json, via, assignment, bundle, bundle, false end
+  local spent = spentBy(tried)
+  if not spent(bundle) then return json, via, assignment, bundle, bundle, false end
   return json, via, assignment, bundle, other(blueprint, node, spent) or bundle, true
 end
 `

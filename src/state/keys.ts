@@ -29,6 +29,8 @@ export const keys = {
   holds: () => `${prefix}:holds`,
   /** Hash MAC → JSON of the bundles that the node was given and was not ready with, one for each blueprint. */
   tries: (blueprint: string) => `${prefix}:tries:${blueprint}`,
+  /** Hash digest of a bundle → digest of what it brings to a node: the same at every level that it is woven at. */
+  contents: () => `${prefix}:contents`,
   /** Hash MAC → JSON of what the node last was ready with. */
   runs: () => `${prefix}:runs`,
   /** Sorted set of bundles by when a node was first ready with them (milliseconds since 1970), and the same of one group. */
@@ -69,8 +71,6 @@ export const keys = {
   bootsOf: (mac: string) => `${prefix}:boots:${mac}`,
   /** Sorted set of boot ids by when something last happened in them; the recent ones only. */
   recentBoots: () => `${prefix}:boots-recent`,
-  /** Hash MAC → digest of the bundle that it runs; derived from the boots. */
-  running: () => `${prefix}:running`,
   /** Hash `BLUEPRINT PACKAGE` → JSON of the version that it stays on, until when and why. */
   pins: () => `${prefix}:pins`,
   /** Hash path → JSON of what running nodes missed of it, one for each blueprint. */

@@ -66,7 +66,6 @@ export async function removeNode(redis: Redis, mac: string): Promise<boolean> {
     .hdel(keys.firstSeen(), mac)
     .hdel(keys.sightings(), mac)
     .zrem(keys.lastSeen(), mac)
-    .hdel(keys.running(), mac)
     .exec()
   return (replies ?? []).some(([, count]) => count === 1)
 }
@@ -74,7 +73,7 @@ export async function removeNode(redis: Redis, mac: string): Promise<boolean> {
 /** Anyone on the boot network can invent MACs: beyond this many sightings the oldest is forgotten, with its boots. */
 const maxSightings = 50_000
 
-/** KEYS: first-seen, sightings, last-seen, running. ARGV: mac, now, sighting or '', most, prefixes of the keys boots-of and boot. */
+/** KEYS: first-seen, sightings, last-seen. ARGV: mac, now, sighting or '', most, prefixes of the keys boots-of and boot. */
 const see = `
 redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
 if ARGV[3] ~= '' then redis.call('HSET', KEYS[2], ARGV[1], ARGV[3]) end
@@ -83,7 +82,6 @@ if redis.call('ZCARD', KEYS[3]) > tonumber(ARGV[4]) then
   local oldest = redis.call('ZPOPMIN', KEYS[3])[1]
   redis.call('HDEL', KEYS[1], oldest)
   redis.call('HDEL', KEYS[2], oldest)
-  redis.call('HDEL', KEYS[4], oldest)
   for _, id in ipairs(redis.call('LRANGE', ARGV[5] .. oldest, 0, -1)) do redis.call('DEL', ARGV[6] .. id) end
   redis.call('DEL', ARGV[5] .. oldest)
 end
@@ -96,8 +94,8 @@ export async function recordSighting(
   identity: { readonly uuid?: string; readonly serial?: string },
 ): Promise<void> {
   const known = Object.keys(identity).length === 0 ? '' : JSON.stringify(identity)
-  const table = [keys.firstSeen(), keys.sightings(), keys.lastSeen(), keys.running()]
-  await redis.eval(see, 4, ...table, mac, at, known, maxSightings, keys.bootsOf(''), keys.boot(''))
+  const table = [keys.firstSeen(), keys.sightings(), keys.lastSeen()]
+  await redis.eval(see, 3, ...table, mac, at, known, maxSightings, keys.bootsOf(''), keys.boot(''))
 }
 
 export async function getSighting(redis: Redis, mac: string): Promise<Sighting | undefined> {

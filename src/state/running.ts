@@ -1,32 +1,20 @@
-import type { ChainableCommander } from 'ioredis'
-import { type Digest, isDigest } from '../store/digest.ts'
-import type { Boot } from './boots.ts'
+import type { Digest } from '../store/digest.ts'
 import { keys } from './keys.ts'
 import type { Redis } from './redis.ts'
 
-/**
- * Which bundle each node runs: that of its newest boot that came up. Derived from the boots, for who asks of thousands of
- * nodes at once; `rebuildRunning` makes it again.
- */
+const bundleOf = /"bundle":"(sha256:[0-9a-f]{64})"/
 
-/** Adds to the commands what a boot says of it. One that failed runs nothing. */
-export function noteRunning(multi: ChainableCommander, { mac, outcome, bundle }: Boot): void {
-  if (outcome === 'failed') multi.hdel(keys.running(), mac)
-  else if (outcome === 'ready' && bundle !== undefined) multi.hset(keys.running(), mac, bundle)
-}
-
-/** MAC → bundle. */
-export async function runningBundles(redis: Redis): Promise<Map<string, Digest>> {
-  const found = new Map<string, Digest>()
-  for (const [mac, bundle] of Object.entries(await redis.hgetall(keys.running()))) {
-    if (isDigest(bundle)) found.set(mac, bundle)
+/** Bundle → the MACs of the nodes that were last ready with it: what they run, for who asks of thousands at once. */
+export async function runningNodes(redis: Redis): Promise<Map<Digest, string[]>> {
+  const found = new Map<Digest, string[]>()
+  // As Redis sends it, and of each record one field: objects of thousands of names cost more than the rest of a question.
+  const flat = (await redis.call('HGETALL', keys.runs())) as string[]
+  for (let at = 0; at < flat.length; at += 2) {
+    const bundle = bundleOf.exec(flat[at + 1]!)?.[1] as Digest | undefined
+    if (bundle === undefined) continue
+    const known = found.get(bundle)
+    if (known) known.push(flat[at]!)
+    else found.set(bundle, [flat[at]!])
   }
   return found
-}
-
-/** Makes the table anew from the newest boot of each node that came to an end. */
-export async function rebuildRunning(redis: Redis, newestOf: ReadonlyMap<string, Boot>): Promise<void> {
-  const multi = redis.multi().del(keys.running())
-  for (const boot of newestOf.values()) noteRunning(multi, boot)
-  await multi.exec()
 }

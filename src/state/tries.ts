@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Digest } from '../store/digest.ts'
-import { choice } from './choice-script.ts'
+import { choice, sameContent } from './choice-script.ts'
 import { addingEvent } from './events.ts'
 import { keys } from './keys.ts'
 import { parseRecord } from './record.ts'
@@ -63,12 +63,14 @@ export async function recordGiven(redis: Redis, { mac, blueprint, bundle, boot }
   await redis.eval(given, 2, ...table, mac, bundle, boot, most.bundles, most.boots, most.nodes)
 }
 
-/** KEYS: tries, runs, nodes. ARGV: MAC, blueprint, bundle, run, now, key of the ready bundles, how many are kept. */
-const ready = `
+/** KEYS: tries, runs, nodes, contents. ARGV: MAC, blueprint, bundle, run, now, key of the ready bundles, how many are kept. */
+const ready = `${sameContent}
 local json = redis.call('HGET', KEYS[1], ARGV[1])
 if json then
   local left = {}
-  for _, one in ipairs(cjson.decode(json)) do if one.bundle ~= ARGV[3] then left[#left + 1] = one end end
+  for _, one in ipairs(cjson.decode(json)) do
+    if contentOf(KEYS[4], one.bundle) ~= contentOf(KEYS[4], ARGV[3]) then left[#left + 1] = one end
+  end
   if #left > 0 then redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(left)) else redis.call('HDEL', KEYS[1], ARGV[1]) end
 end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[4])
@@ -84,8 +86,8 @@ return 1`
 /** A node reported ready: all tries that it had with this bundle are forgotten. */
 export async function recordReady(redis: Redis, { mac, blueprint, bundle, boot }: Try, at: number): Promise<void> {
   const run = JSON.stringify({ blueprint, bundle, boot, at })
-  const table = [keys.tries(blueprint), keys.runs(), keys.nodes()]
-  await redis.eval(ready, 3, ...table, mac, blueprint, bundle, run, at, keys.readyBundles(blueprint), readyKept)
+  const table = [keys.tries(blueprint), keys.runs(), keys.nodes(), keys.contents()]
+  await redis.eval(ready, 4, ...table, mac, blueprint, bundle, run, at, keys.readyBundles(blueprint), readyKept)
 }
 
 /** Where the choice and its consequences are read from and written to. */
@@ -112,18 +114,23 @@ if not assignment or assigned == '' then return {} end
 local blueprint = assignment.blueprint
 local json = redis.call('HGET', ARGV[5] .. blueprint, ARGV[1])
 if not json then return {} end
-local list, made = cjson.decode(json), {}
-for _, one in ipairs(list) do
-  if #one.boots >= tonumber(ARGV[3]) and not one.gaveUp then
-    one.gaveUp = tonumber(ARGV[7])
-    made[#made + 1] = cjson.encode({
-      event = 'node-fell-back', mac = ARGV[1], blueprint = blueprint, bundle = one.bundle, tries = #one.boots, given = given
-    })
-    if one.bundle == assigned and assignment.channel then
-      local held = redis.call('HGET', KEYS[4], blueprint)
+local list, made, told, spent, count = cjson.decode(json), {}, {}, spentBy(json)
+for at = #list, 1, -1 do
+  local bundle = list[at].bundle
+  local content = contentOf(KEYS[4], bundle)
+  if spent(bundle) and not list[at].gaveUp then
+    list[at].gaveUp = tonumber(ARGV[7])
+    if not told[content] then
+      told[content] = true
+      made[#made + 1] = cjson.encode({
+        event = 'node-fell-back', mac = ARGV[1], blueprint = blueprint, bundle = bundle, tries = count(bundle), given = given
+      })
+    end
+    if bundle == assigned and assignment.channel then
+      local held = redis.call('HGET', KEYS[5], blueprint)
       if not held or cjson.decode(held).bundle ~= assigned then
         local hold = { bundle = assigned, channel = assignment.channel, mac = ARGV[1], at = tonumber(ARGV[7]) }
-        redis.call('HSET', KEYS[4], blueprint, cjson.encode(hold))
+        redis.call('HSET', KEYS[5], blueprint, cjson.encode(hold))
         hold.event, hold.blueprint, hold.at = 'channel-held', blueprint, nil
         made[#made + 1] = cjson.encode(hold)
       end
@@ -132,7 +139,7 @@ for _, one in ipairs(list) do
 end
 if #made == 0 then return made end
 redis.call('HSET', ARGV[5] .. blueprint, ARGV[1], cjson.encode(list))
-for _, event in ipairs(made) do addEvent(KEYS[5], event) end
+for _, event in ipairs(made) do addEvent(KEYS[6], event) end
 return made`
 
 const fallBackEvent = z.looseObject({ event: z.string() })
@@ -142,8 +149,8 @@ const fallBackEvent = z.looseObject({ event: z.string() })
  * and tells the event stream, all at once and once only. Returns the events.
  */
 export async function settleTries(redis: Redis, of: ChoiceOf): Promise<z.infer<typeof fallBackEvent>[]> {
-  const table = [keys.nodes(), keys.groups(), keys.runs(), keys.holds(), keys.events()]
-  const made = (await redis.eval(giveUp, 5, ...table, ...choiceArguments(of), Date.now())) as string[]
+  const table = [keys.nodes(), keys.groups(), keys.runs(), keys.contents(), keys.holds(), keys.events()]
+  const made = (await redis.eval(giveUp, 6, ...table, ...choiceArguments(of), Date.now())) as string[]
   return made.map((json) => parseRecord(fallBackEvent, json, `tries of ${of.mac}`))
 }
 

@@ -61,11 +61,6 @@ export const ruleCases: Readonly<Record<string, RuleCase>> = {
     gains: [`${python}/email/header.py`],
     leaves: [`${python}/email/architecture.rst`, `${python}/idlelib/run.py`],
   },
-  'python-late-modules': {
-    touched: ['/usr/bin/python3.11'],
-    gains: [`${python}/_strptime.py`, `${python}/traceback.py`],
-    leaves: [`${python}/turtle.py`],
-  },
   'python-encodings': {
     touched: [`${python}/encodings/__init__.py`],
     gains: [`${python}/encodings/idna.py`, `${python}/encodings/utf_16_le.py`],
@@ -86,10 +81,17 @@ export const ruleCases: Readonly<Record<string, RuleCase>> = {
     gains: [`${packages}/one-1.0.egg-info/entry_points.txt`, `${packages}/two-2.dist-info/METADATA`],
     leaves: [`${packages}/two-2.dist-info/LICENSE`],
   },
-  'python-bytecode': {
-    touched: [`${python}/json/tool.py`],
-    gains: [`${python}/json/__pycache__/tool.cpython-311.pyc`],
-    leaves: [`${python}/json/__pycache__/tool.cpython-311.opt-1.pyc`],
+  'python-imports': {
+    files: {
+      '/srv/app/main.py':
+        'import os\ndef late():\n    import csv, re\n    from yaml import load\n    import _bz2\n    import _ssl\n',
+    },
+    gains: [
+      `${python}/csv.py`,
+      `${packages}/yaml/__init__.py`,
+      `${python}/lib-dynload/_bz2.cpython-311-x86_64-linux-gnu.so`,
+    ],
+    leaves: [`${python}/lib-dynload/_ssl.cpython-311-x86_64-linux-gnu.so`, `${python}/doctest.py`],
   },
   'python-sources': {
     touched: [`${python}/json/__pycache__/tool.cpython-311.pyc`],
@@ -138,9 +140,10 @@ export const ruleCases: Readonly<Record<string, RuleCase>> = {
     gains: [`${lib}/ruby/3.1.0/enc/utf_16le.so`, `${lib}/ruby/3.1.0/enc/trans/single_byte.so`],
     leaves: [`${lib}/ruby/3.1.0/enc/shift_jis.so`],
   },
-  'ruby-gem-specifications': {
-    touched: [`${ruby}/vendor_ruby/rubygems.rb`],
-    gains: ['/usr/share/rubygems-integration/all/specifications/rack-2.2.gemspec'],
+  'ruby-requires': {
+    files: { '/srv/app/main.rb': "require 'set'\ndef late\n  require \"json/ext\"\nend\nautoload :Rack, 'rack'\n" },
+    gains: [`${ruby}/3.1.0/set.rb`, `${lib}/ruby/3.1.0/json/ext.so`, `${ruby}/vendor_ruby/rack.rb`],
+    leaves: [`${ruby}/3.1.0/csv.rb`],
   },
   'ruby-libraries': {
     touched: [`${ruby}/vendor_ruby/rack.rb`, '/usr/share/rubygems-integration/all/gems/a-1/lib/a.rb'],
@@ -149,13 +152,13 @@ export const ruleCases: Readonly<Record<string, RuleCase>> = {
   },
   'ruby-late-modules': {
     touched: [`${lib}/libruby-3.1.so.3.1`],
-    gains: [`${ruby}/3.1.0/did_you_mean.rb`, `${ruby}/3.1.0/error_highlight/base.rb`],
+    gains: [`${ruby}/3.1.0/unicode_normalize/tables.rb`, `${ruby}/3.1.0/pp.rb`],
     leaves: [`${ruby}/3.1.0/debug.rb`],
   },
-  'node-built-in': {
-    touched: [`${lib}/libnode.so.108`],
-    gains: ['/usr/share/nodejs/undici/undici-fetch.js', '/usr/share/nodejs/acorn/dist/acorn.js'],
-    leaves: ['/usr/share/nodejs/undici/lib/client.js'],
+  'node-requires': {
+    files: { '/srv/app.mjs': "import x from '@a/b'\nconst y = () => require('qs/lib')\nimport './own.js'\n" },
+    gains: ['/usr/share/nodejs/@a/b/package.json', '/usr/share/nodejs/qs/package.json'],
+    leaves: ['/usr/share/nodejs/ms/package.json'],
   },
   'node-packages': {
     touched: ['/usr/share/nodejs/express/package.json', '/usr/share/nodejs/@types/one/package.json'],
@@ -172,7 +175,7 @@ export const ruleCases: Readonly<Record<string, RuleCase>> = {
     gains: [`${jvm}/lib/libmanagement_ext.so`],
     leaves: [`${jvm}/lib/libawt.so`],
   },
-  'java-authorities': { touched: [`${jvm}/lib/server/libjvm.so`], gains: ['/etc/ssl/certs/java/cacerts'] },
+  'java-authorities': { touched: [`${jvm}/lib/server/libjvm.so`], gains: [`${jvm}/lib/security/cacerts`] },
   'postgresql-state': {
     touched: ['/usr/lib/postgresql/15/bin/postgres'],
     gains: ['/var/lib/postgresql/15/main/base/1/1247', '/etc/postgresql/15/main/pg_hba.conf'],
@@ -262,7 +265,7 @@ export const ruleCases: Readonly<Record<string, RuleCase>> = {
   },
   'time-zone': { gains: ['/etc/localtime', '/usr/share/zoneinfo/Etc/UTC'] },
   'time-zones-by-name': {
-    touched: ['/usr/bin/php8.2'],
+    touched: ['/usr/sbin/mariadbd'],
     gains: ['/usr/share/zoneinfo/Europe/Paris', '/usr/share/zoneinfo/zone.tab'],
     leaves: ['/usr/share/zoneinfo/right/Europe/Paris'],
   },

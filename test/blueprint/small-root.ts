@@ -28,13 +28,18 @@ export async function smallRoot(): Promise<string> {
   return root
 }
 
-/** What a blueprint runs in such a root. */
-export async function servicesIn(root: string, blueprint: Blueprint, store: Store): Promise<readonly Service[]> {
-  const accounts = {
+/** What a blueprint runs in such a root; `units` are unit files by their name. */
+export async function servicesIn(
+  root: string,
+  blueprint: Blueprint,
+  store: Store,
+  units: Readonly<Record<string, string>> = {},
+): Promise<readonly Service[]> {
+  const component = await componentOf(store, 'configuration', 'configuration', '1', {
     '/etc/passwd': await readFile(join(root, 'etc/passwd')),
     '/etc/group': await readFile(join(root, 'etc/group')),
-  }
-  const component = await componentOf(store, 'configuration', 'configuration', '1', accounts)
+    ...Object.fromEntries(Object.entries(units).map(([name, text]) => [`/etc/systemd/system/${name}`, text])),
+  })
   return servicesOf(blueprint, [await store.readJson<Component>(component.digest)], store)
 }
 

@@ -63,8 +63,20 @@ describe('specifiers', () => {
 })
 
 describe('variables', () => {
+  const braced = (name: string, more = '') => `$\{${name}}${more}`
+
   it('give one word in braces, any number without, and keep the main process for later', () => {
-    const words = ['/bin/$A', '${A}-x', '$A', '$NONE', '${NONE}', '$$A', 'pre$A', '$MAINPID', '-${MAINPID}']
+    const words = [
+      '/bin/$A',
+      braced('A', '-x'),
+      '$A',
+      '$NONE',
+      braced('NONE'),
+      '$$A',
+      'pre$A',
+      '$MAINPID',
+      `-${braced('MAINPID')}`,
+    ]
     expect(withVariables(words, { A: 'one  "two"' })).toEqual([
       '/bin/$A',
       'one  "two"-x',

@@ -30,7 +30,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'bootloom-boot-'))
   store = await Store.open(join(directory, 'store'))
   state = await openState({ directory }, silent)
-  const { kernel, busybox, modules } = await bootParts(store)
+  const { kernel, busybox, modules } = await bootParts(store, ['watchdog', 'softdog'])
   const program = (await store.readJson<Component>(busybox.digest)).entries[0]!.digest!
   const application = await componentOf(store, 'deb', 'httpd', '1', {
     '/usr/bin/httpd': await readFile(store.path(program)),
@@ -111,8 +111,8 @@ function overlay(of = bundle): Buffer {
   })
 }
 
-async function boot(bytes: Buffer, forward?: number, of = bundle): Promise<Machine> {
-  const cmdline = `${bundle.config.cmdline} ${bootArguments({ server: sink.url, mac, boot: 'b1', bundle: of.digest, deadline: 600 })}`
+async function boot(bytes: Buffer, forward?: number, of = bundle, deadline = 600): Promise<Machine> {
+  const cmdline = `${bundle.config.cmdline} ${bootArguments({ server: sink.url, mac, boot: 'b1', bundle: of.digest, deadline })}`
   const kernel = store.path(bundle.manifest.layers[0]!.digest)
   const machine = await powerOn({ directory, kernel, initramfs: bytes, cmdline, mac, ...(forward ? { forward } : {}) })
   machines.push(machine)
@@ -158,6 +158,23 @@ test('an application that keeps ending is given up, with what it said last', { t
   const failed = await sink.stage('failed', 80_000)
   expect(failed.body).toMatch(/^test ended 5 times, at last: ended with status 3\n\n/)
   expect(failed.body).toContain('cannot find my configuration\n')
+})
+
+test('a node whose application never answers boots anew at its deadline, and feeds its watchdog until then', {
+  timeout: 60_000,
+}, async () => {
+  const command = ['/.bootloom/bin/sh', '-c', 'sleep 6; cat /sys/class/watchdog/watchdog0/state; sleep 3600']
+  const hanging = await weave({
+    start: { command, environment: { PATH: '/.bootloom/bin' } },
+    probe: { tcp: 8080 },
+  })
+  const { parts } = initramfsParts(hanging.manifest)
+  const bytes = await Promise.all(parts.map(({ descriptor }) => store.read(descriptor.digest)))
+  const machine = await boot(Buffer.concat([...bytes, overlay(hanging)]), undefined, hanging, 10)
+  const failed = await sink.stage('failed', 55_000)
+  expect(failed.body).toMatch(/^not ready in time\n/)
+  expect(await machine.ended).toBe(0)
+  expect(machine.console()).toMatch(/^active\r?$/m)
 })
 
 async function freePort(): Promise<number> {

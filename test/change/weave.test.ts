@@ -3,16 +3,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Profile } from '../../src/blueprint/profile.ts'
 import { applyBlueprint } from '../../src/change/applied.ts'
 import { type Context, openContext } from '../../src/change/context.ts'
 import { observeBlueprint } from '../../src/change/observe.ts'
 import { updateBlueprintStack } from '../../src/change/update.ts'
 import { composeBlueprint } from '../../src/change/weave.ts'
 import { Workshop } from '../../src/change/workshop.ts'
+import type { BootloomError } from '../../src/config/errors.ts'
 import { silent } from '../../src/config/log.ts'
 import { settingsSchema } from '../../src/config/settings.ts'
+import { getBlueprint, updateBlueprint } from '../../src/state/blueprints.ts'
 import { getChannels } from '../../src/state/channels.ts'
 import { keys } from '../../src/state/keys.ts'
+import { getVerdict } from '../../src/state/replays.ts'
 
 const templates = join(import.meta.dirname, '../../templates/blueprints')
 const asRoot = process.getuid?.() === 0
@@ -115,7 +119,44 @@ describe.skipIf(!asRoot)('weaving (skipped without root: it installs and observe
       await workshop.close()
     }
   })
+
+  it('holds the channels while the bundle lacks what the application asks for, and mends it when it may', async () => {
+    const options = { level: 'fast', reason: 'test' } as const
+    await apply(here, (yaml) =>
+      yaml.replace('/usr/bin/redis-server,', '/usr/bin/redis-server, /etc/redis/redis.conf, --daemonize, "no",'),
+    )
+    await observeBlueprint('redis', {}, work(here))
+    const good = await composeBlueprint('redis', options, work(here))
+    expect(good.replay?.verdict).toMatchObject({ holds: true, lacking: [], differences: [] })
+
+    await miss(here, '/etc/redis/redis.conf')
+    const failing = await composeBlueprint('redis', options, work(here)).catch((error: BootloomError) => error)
+    expect(failing).toMatchObject({ code: 'REPLAY_FAILED', where: 'redis' })
+    expect((failing as BootloomError).details[0]).toMatch(
+      /^lacks \/etc\/redis\/redis\.conf of configuration \S+ \(open\w* by \/usr\/bin\/redis-server\)$/,
+    )
+    const stable = async () => (await getChannels(here.state.redis, 'redis')).stable?.digest
+    expect(await stable()).toBe(good.digest)
+
+    const mended = await composeBlueprint('redis', { ...options, rounds: 2 }, work(here))
+    expect(mended.replay?.rounds.map(({ verdict }) => verdict.holds)).toEqual([false, true])
+    expect(await stable()).toBe(mended.digest)
+    expect(await getBlueprint(here.state.redis, 'redis')).toMatchObject({
+      widened: [{ path: '/etc/redis/redis.conf', by: 'replay' }],
+    })
+    expect(await getVerdict(here.state.redis, mended.digest)).toMatchObject({ holds: true })
+  })
 })
+
+/** As if the watched run had not seen a path. */
+async function miss({ store, state }: Context, path: string): Promise<void> {
+  const record = await getBlueprint(state.redis, 'redis')
+  const profile = await store.readJson<Profile>(record!.profileDigest!)
+  const paths = profile.paths.filter((touched) => touched.path !== path)
+  expect(paths.length).toBe(profile.paths.length - 1)
+  const profileDigest = await store.writeJson({ ...profile, paths })
+  await updateBlueprint(state.redis, 'redis', (current) => ({ ...current!, profileDigest }))
+}
 
 /** As if nothing had ever been woven. */
 async function forgetSegments(context: Context, digests: Parameters<Context['store']['path']>[0][]): Promise<void> {

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
-import { renderNode } from '../../src/cli/timeline.ts'
+import { type NodeDetails, renderNode } from '../../src/cli/timeline.ts'
 import { timeline } from '../../src/fleet/timeline.ts'
 import type { Boot } from '../../src/state/boots.ts'
 
@@ -23,11 +23,11 @@ const boot: Boot = {
   outcome: 'ready',
 }
 
-async function lines(boots: Boot[], count = 1): Promise<string[]> {
+async function lines(boots: Boot[], count = 1, more: Partial<NodeDetails> = {}): Promise<string[]> {
   const shown = boots.map((one) => ({ ...one, stages: timeline(one) }))
   const node = { mac: boot.mac, hostname: 'web1', groups: ['web'] }
   const assignment = { blueprint: 'apache', channel: 'stable', via: 'group web' } as const
-  const text = await renderNode({ node, assignment, boots: shown }, count)
+  const text = await renderNode({ node, assignment, answer: {}, tries: [], hold: null, boots: shown, ...more }, count)
   return stripVTControlCharacters(text).split('\n')
 }
 
@@ -59,4 +59,19 @@ test('only as many boots are shown as were asked for, and a node that never boot
     (await lines(boots, count)).filter((line) => line.startsWith('boot of')).length
   expect(await headings([boot, boot, boot], 2)).toBe(2)
   expect((await lines([])).at(-1)).toBe('It has not booted yet.')
+})
+
+test('a node that fell back says from which bundle to which, after how many tries, and what is on hold', async () => {
+  const bad = `sha256:${'cd'.repeat(32)}` as const
+  const shown = await lines([{ ...boot, gaveUp: bad }], 1, {
+    answer: { bundle, gaveUp: bad },
+    tries: [{ bundle: bad, boots: ['b', 'c'], gaveUp: start }],
+    hold: { bundle: bad, channel: 'stable', mac: boot.mac, at: start },
+  })
+  expect(shown.slice(4, 7)).toEqual([
+    'tried    cdcdcdcdcdcd 2 times without being ready',
+    'gets     abababababab instead of cdcdcdcdcdcd',
+    expect.stringMatching(/^on hold {2}cdcdcdcdcdcd since 2026-01-02 /),
+  ])
+  expect(shown[8]).toContain('apache @ abababababab instead of cdcdcdcdcdcd: ready')
 })

@@ -59,8 +59,7 @@ beforeAll(async () => {
     digest: digestOf('apache'),
     updatedAt: 1,
   }))
-  const sizes = { files: 3, kernelBytes: 5000, initramfsBytes: 3504, rawBytes: 1, fullStackBytes: 2 }
-  await knowBundle(redis, { digest: bundle, blueprint: 'apache', level: 'fast', createdAt: 1, ...sizes })
+  await know(bundle, 'apache')
   api = await listenApi(await build(), join(fixture.directory, 'api.sock'))
   client = new ApiClient(api.socket)
 })
@@ -69,6 +68,11 @@ afterAll(async () => {
   await api.close()
   await fixture.close()
 })
+
+function know(digest: Digest, blueprint: string) {
+  const sizes = { files: 3, kernelBytes: 5000, initramfsBytes: 3504, rawBytes: 1, fullStackBytes: 2 }
+  return knowBundle(fixture.state.redis, { digest, blueprint, level: 'fast', createdAt: 1, ...sizes })
+}
 
 const code = (expected: string) => expect.objectContaining({ code: expected })
 
@@ -154,6 +158,58 @@ describe('channels', () => {
         ],
       },
     })
+  })
+
+  test('roll back to a bundle by the first digits of its digest, and never to one of another blueprint', async () => {
+    await client.request('POST', path, { digest: newer })
+    await client.request('POST', path, { digest: bundle })
+    await know(newer, 'apache')
+    const digits = newer.slice('sha256:'.length).slice(0, 12)
+    expect(await client.request('POST', `${path}/rollback`, { to: digits })).toMatchObject({ digest: newer })
+    await expect(client.request('POST', `${path}/rollback`, { to: 'ffffffffff' })).rejects.toThrow(
+      code('BUNDLE_UNKNOWN'),
+    )
+    const other = await putBundle(fixture.store, { blueprint: 'redis' })
+    await know(other, 'redis')
+    await expect(client.request('POST', `${path}/rollback`, { to: other })).rejects.toThrow(code('USAGE'))
+    await client.request('POST', path, { digest: bundle })
+  })
+
+  test('a node that did not come up is told apart, and releasing its channel lets it try again', async () => {
+    const fallen = '52:54:00:aa:00:1f'
+    await client.request('PUT', `/v1/nodes/${fallen}`, { blueprint: 'apache' })
+    const power = async () => {
+      const script = await (await fixture.get(`/ipxe?mac=${fallen}`)).text()
+      const boot = /bootloom\.boot=(\w+)/.exec(script)![1]!
+      const given = /bootloom\.bundle=(\S+)/.exec(script)![1]!
+      await (await fixture.get(`/overlay?mac=${fallen}&boot=${boot}`)).arrayBuffer()
+      await fixture.boots.flush()
+      return { given, boot }
+    }
+    await fixture.boots.report(fallen, (await power()).boot, { stage: 'ready' })
+    await client.request('POST', path, { digest: newer })
+    const row = async () => {
+      await fixture.boots.flush()
+      const nodes = await client.request<{ mac: string; currency: unknown }[]>('GET', '/v1/nodes')
+      return nodes.find((node) => node.mac === fallen)!.currency
+    }
+    expect(await row()).toMatchObject({ bundle: newer, running: { bundle }, stale: true, gaveUp: false, held: false })
+    expect([(await power()).given, (await power()).given, (await power()).given]).toEqual([newer, newer, bundle])
+    expect(await row()).toMatchObject({ bundle: newer, running: { bundle }, stale: true, gaveUp: true, held: true })
+    expect(await client.request('GET', `/v1/nodes/${fallen}`)).toMatchObject({
+      answer: { bundle, gaveUp: newer },
+      hold: { bundle: newer, mac: fallen },
+      boots: [{ bundle, gaveUp: newer }, { bundle: newer }, { bundle: newer }, { outcome: 'ready' }],
+    })
+    const channels = await client.request<{ blueprint: string }[]>('GET', '/v1/channels')
+    expect(channels.find(({ blueprint }) => blueprint === 'apache')).toMatchObject({
+      stable: newer,
+      hold: { bundle: newer },
+    })
+    expect(await client.request('POST', '/v1/channels/apache/release')).toMatchObject({ released: true })
+    expect((await power()).given).toBe(newer)
+    await client.request('DELETE', `/v1/nodes/${fallen}`)
+    await client.request('POST', path, { digest: bundle })
   })
 
   test("another blueprint's bundle, or none, does not go there", async () => {

@@ -131,8 +131,8 @@ test('on a node that may reach back, directories list what the whole stack has, 
       '/srv/odd name %',
     ]),
   )
-  expect(await fetching.shell('echo mine >>/srv/absent.html; cat /srv/absent.html; ls /etc')).toBe(
-    'brought while you waited\nmine\nhosts\npasswd\nresolv.conf\n',
+  expect(await fetching.shell('echo mine >>/srv/absent.html; cat /srv/absent.html /.hidden; ls /etc')).toBe(
+    'brought while you waited\nmine\nseenhosts\npasswd\nresolv.conf\n',
   )
 })
 

@@ -84,6 +84,7 @@ export async function bootNode(
       '/usr/bin/httpd': await store.read(program),
       '/etc/passwd': 'root:x:0:0::/:/bin/sh\n',
       '/srv/index.html': 'It works\n',
+      '/.hidden': 'seen',
       '/srv/cgi-bin/run': `#!/.bootloom/busybox sh
 export PATH=/.bootloom/bin:/usr/bin
 printf 'Content-Type: text/plain\\r\\n\\r\\n'

@@ -33,10 +33,14 @@ export interface ObservationRecord {
   readonly workload: readonly StepResult[]
   /** `killed`: the stop signal did not end it within its time. */
   readonly stopped: 'by signal' | 'killed'
+  /** Exit statuses of the programs that were run, by the service's name and their number. */
+  readonly exits: Readonly<Record<string, number>>
   /** Who touched a path first, and how; what only an access time tells of is not there. */
   readonly first: Readonly<Record<string, Toucher>>
   /** Paths of the stack that the application had removed when it asked for them. */
   readonly gone: readonly string[]
+  /** Who looked first for a path that the stack does not have. */
+  readonly absent: Readonly<Record<string, Toucher>>
 }
 
 /** How a run is watched; strictatime always adds what it can. */
@@ -56,7 +60,7 @@ export interface ObserveInput {
   readonly method?: Method | undefined
   /** Is told each path of the stack as it is first touched, within a quarter of a second. */
   readonly onTouched?: ((path: string, by: Toucher | undefined) => void) | undefined
-  /** Instead of 20 s for the probe, 30 s for each step of the workload, 600 s for all of it and 10 s for the stop. */
+  /** Instead of 20 s for the probe, 30 s for each step of the workload, 600 s for all of it and 30 s for the stop. */
   readonly deadlines?: Partial<Deadlines>
 }
 
@@ -84,6 +88,7 @@ export async function observe(input: ObserveInput, progress: OnProgress, signal?
     const workload = await run.workload()
     clock.lap('workload')
     const stopped = await run.stop()
+    const exits = await stage.exits()
     clock.lap('stop')
 
     progress({ step: 'read', detail: 'what was touched' })
@@ -97,8 +102,13 @@ export async function observe(input: ObserveInput, progress: OnProgress, signal?
     log.info({ event: 'observed', blueprint: blueprint.name, ...counts, seconds: clock.total().total })
     const { detail, answer } = probe
     const record = {
-      ...{ stack: input.stackDigest, seconds: clock.total(), methods, counts, workload, stopped },
-      ...{ probe: { detail, ...(answer && { answer }) }, first: touched.first(), gone: touched.gone() },
+      ...{ stack: input.stackDigest, seconds: clock.total(), methods, counts, workload, stopped, exits },
+      ...{
+        probe: { detail, ...(answer && { answer }) },
+        first: touched.first(),
+        gone: touched.gone(),
+        absent: touched.absent(),
+      },
     }
     return { profile, record }
   })

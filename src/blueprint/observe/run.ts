@@ -4,8 +4,9 @@ import { BootloomError } from '../../config/errors.ts'
 import type { OnProgress } from '../../config/progress.ts'
 import type { Answer } from '../answer.ts'
 import type { Outcome } from '../exchange.ts'
-import type { Blueprint, Probe, WorkloadStep } from '../schema.ts'
+import type { Blueprint } from '../schema.ts'
 import type { Service } from '../service.ts'
+import type { Probe, WorkloadStep } from '../step-schema.ts'
 import type { Driver } from './driver.ts'
 import { Kept } from './kept.ts'
 import type { Stage } from './stage.ts'
@@ -41,10 +42,17 @@ interface RunOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/**
+ * Milliseconds from the first answer to a stop at the earliest: what has just come up is still setting itself up, and
+ * some then lose the signal (mariadbd).
+ */
+const settled = 1000
+
 /** One application under watch, from its start to its end. */
 export class Run {
   readonly #options: RunOptions
   readonly #kept: readonly Kept[]
+  #answeredAt = 0
 
   constructor(options: RunOptions) {
     this.#options = options
@@ -59,7 +67,9 @@ export class Run {
       await kept.start()
       if (probe) await this.#answered(probe)
     }
-    return this.#answered(this.#options.blueprint.probe)
+    const outcome = await this.#answered(this.#options.blueprint.probe)
+    this.#answeredAt = Date.now()
+    return outcome
   }
 
   async workload(): Promise<StepResult[]> {
@@ -89,6 +99,7 @@ export class Run {
   /** Ends the application as the node would, and by force when it does not listen. */
   async stop(): Promise<'by signal' | 'killed'> {
     this.#options.progress({ step: 'stop' })
+    await sleep(Math.max(0, this.#answeredAt + settled - Date.now()))
     for (const kept of this.#kept.toReversed()) await kept.stop()
     for (const end = Date.now() + this.#options.deadlines.stop; Date.now() < end; await sleep(20)) {
       if ((await Promise.all(this.#kept.map((kept) => kept.hasEnded()))).every(Boolean)) return 'by signal'

@@ -60,7 +60,7 @@ while read -r verb word pid; do
     list) cd "$R" && find . -xdev -printf '%y\t%P\0%l\0' >"$T/$word"; echo listed ;;
     lay)
       mount -t overlay -o "lowerdir=$T/stack,upperdir=$R,workdir=$T/work" view "$T/view" || exit 1
-      for directory in proc sys dev run tmp var root home srv; do
+      for directory in proc sys dev run tmp var; do
         [ ! -d "$R/$directory" ] || [ -L "$R/$directory" ] || mount --rbind "$R/$directory" "$T/view/$directory" || exit 1
       done
       echo laid ;;

@@ -149,6 +149,13 @@ export class Stage {
     return text === undefined ? undefined : Number(text)
   }
 
+  /** Exit statuses by job, of those that have ended. */
+  async exits(): Promise<Readonly<Record<string, number>>> {
+    const files = (await readdir(join(this.directory, 'jobs'))).filter((name) => name.endsWith('.exit')).sort()
+    const jobs = files.map((name) => name.slice(0, -'.exit'.length))
+    return Object.fromEntries(await Promise.all(jobs.map(async (job) => [job, (await this.exit(job)) ?? 0] as const)))
+  }
+
   /** What the trace says of a process's end: its exit status, 128 and the signal that ended it, or nothing yet. */
   async tracedExit(pid: number): Promise<number | undefined> {
     const text = await readFile(join(this.directory, 'trace', `t.${pid}`), 'utf8').catch(() => '')

@@ -5,13 +5,13 @@ import { Driver } from './driver.ts'
 import { type Deadlines, Run } from './run.ts'
 import type { Stage } from './stage.ts'
 
-const defaults: Deadlines = { probe: 20_000, step: 30_000, workload: 600_000, stop: 10_000 }
+const defaults: Deadlines = { probe: 20_000, step: 30_000, workload: 600_000, stop: 30_000 }
 
 interface Staged {
   readonly blueprint: Blueprint
   /** As resolved against the stack, in the order of their start. */
   readonly services: readonly Service[]
-  /** Instead of 20 s for the probe, 30 s for each step of the workload, 600 s for all of it and 10 s for the stop. */
+  /** Instead of 20 s for the probe, 30 s for each step of the workload, 600 s for all of it and 30 s for the stop. */
   readonly deadlines?: Partial<Deadlines> | undefined
   readonly progress: OnProgress
   readonly signal?: AbortSignal | undefined

@@ -2,7 +2,7 @@ import { chmod, copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promi
 import { basename, join } from 'node:path'
 import { BootloomError } from '../../config/errors.ts'
 import type { CommandProbe, Outcome } from '../exchange.ts'
-import type { WorkloadStep } from '../schema.ts'
+import type { WorkloadStep } from '../step-schema.ts'
 import type { Driver } from './driver.ts'
 
 type Scripts = Extract<WorkloadStep, { scripts: unknown }>

@@ -12,6 +12,9 @@ export interface Toucher {
   readonly call: string
 }
 
+/** Names that are not there are looked for along every search path; enough of them to tell of is kept. */
+const mostAbsent = 20_000
+
 /** Gathers what was touched, from all methods, into what a profile holds. */
 export class Touched {
   readonly #world: World
@@ -19,6 +22,7 @@ export class Touched {
   readonly #created = new Set<string>()
   readonly #first = new Map<string, Toucher>()
   readonly #gone = new Set<string>()
+  readonly #absent = new Map<string, Toucher>()
   readonly #onNew: (path: string, toucher: Toucher | undefined) => void
 
   /** `onNew` is told each path of the stack once, when it is first touched. */
@@ -27,12 +31,16 @@ export class Touched {
     this.#onNew = onNew
   }
 
-  /** A path that a system call named. Looking for what is not there leaves no mark. */
+  /** A path that a system call named. Looking for what is not there is no part of the profile. */
   named({ path, touch, followLast, creates, fresh }: Named, naming?: Naming): void {
     const { path: found, walked } = this.#world.resolve(path, followLast)
     const exists = this.#world.has(found)
-    if (!exists && !creates) return
     const toucher = naming && { process: naming.process, call: naming.call }
+    if (!exists && !creates) {
+      const isNew = !this.#absent.has(found) && this.#absent.size < mostAbsent && !kernelOwned.test(found)
+      if (toucher && isNew) this.#absent.set(found, toucher)
+      return
+    }
     for (const link of walked) this.#add(link, 'symlink', toucher)
     if (exists) this.#add(found, touch === 'symlink' && !this.#world.isLink(found) ? 'stat' : touch, toucher)
     else this.#create(found, fresh, toucher)
@@ -60,6 +68,11 @@ export class Touched {
   /** Who touched what first; what only the kernel or an access time tells of is not there. */
   first(): Record<string, Toucher> {
     return Object.fromEntries([...this.#first].sort(([a], [b]) => (a < b ? -1 : 1)))
+  }
+
+  /** Who looked first for a path that the stack does not have. */
+  absent(): Record<string, Toucher> {
+    return Object.fromEntries([...this.#absent].sort(([a], [b]) => (a < b ? -1 : 1)))
   }
 
   /** Paths of the stack that were asked for when the application had removed them already. */

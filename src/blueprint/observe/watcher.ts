@@ -71,7 +71,7 @@ async function watchOpens(stage: Stage, touched: Touched): Promise<Watcher> {
     () => ready.reject(failure(child, complaints)),
     () => ready.reject(failure(child, complaints)),
   )
-  let rest = Buffer.alloc(0)
+  let rest: Buffer = Buffer.alloc(0)
   let isReady = false
   child.stdout.on('data', (chunk: Buffer) => {
     rest = Buffer.concat([rest, chunk])
@@ -80,20 +80,11 @@ async function watchOpens(stage: Stage, touched: Touched): Promise<Watcher> {
       isReady = true
       ready.resolve()
     }
-    const end = rest.lastIndexOf(0)
-    if (!isReady || end < 0) return
-    const fields = rest.toString('utf8', 0, end).split('\0')
-    const whole = fields.length - (fields.length % 3)
-    for (let at = 0; at < whole; at += 3) tell(touched, fields[at]!, fields[at + 1]!, fields[at + 2]!)
-    rest = Buffer.concat([
-      Buffer.from(
-        fields
-          .slice(whole)
-          .map((field) => `${field}\0`)
-          .join(''),
-      ),
-      rest.subarray(end + 1),
-    ])
+    for (let end = thirdZero(rest); isReady && end >= 0; end = thirdZero(rest)) {
+      const [how, process, path] = rest.toString('utf8', 0, end).split('\0')
+      tell(touched, how!, process!, path!)
+      rest = rest.subarray(end + 1)
+    }
   })
   await ready.promise
   return {
@@ -109,6 +100,16 @@ async function watchOpens(stage: Stage, touched: Touched): Promise<Watcher> {
   }
 }
 
+/** Where the first three words end, or -1. */
+function thirdZero(bytes: Buffer): number {
+  let at = -1
+  for (let word = 0; word < 3; word++) {
+    at = bytes.indexOf(0, at + 1)
+    if (at < 0) return -1
+  }
+  return at
+}
+
 const touches: Readonly<Record<string, Touch>> = { open: 'open', exec: 'exec', readdir: 'readdir' }
 
 /** Opened, it was there: what the stack did not have, the application made. */
@@ -117,7 +118,8 @@ function tell(touched: Touched, how: string, process: string, path: string): voi
   if (touch === undefined) return
   touched.named(
     { path: path.replace(/ \(deleted\)$/, ''), touch, followLast: false, creates: true, fresh: false },
-    { process, call: how, error: undefined },
+    // Of a process that has ended in the meantime nothing more is known.
+    process === '' ? undefined : { process, call: how, error: undefined },
   )
 }
 

@@ -1,5 +1,6 @@
 import { lstat, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { BootloomError } from '../../config/errors.ts'
 
 /**
  * Follows a path inside a root directory as a process that is chrooted there would, and returns it without symlinks,
@@ -9,7 +10,9 @@ export async function resolveWithin(root: string, path: string, followLast = fal
   const left = path.split('/')
   const done: string[] = []
   for (let steps = 0; left.length > 0; steps++) {
-    if (steps > 4096) throw new Error(`too many symlinks: ${path}`)
+    if (steps > 4096) {
+      throw new BootloomError('SELECTION_CONFLICT', `${path} leads round in a circle of symlinks`, { where: path })
+    }
     const part = left.shift()!
     if (part === '' || part === '.') continue
     if (part === '..') {

@@ -22,6 +22,7 @@ export type Ran =
       readonly probe: Answered
       readonly workload: readonly (Answered & { readonly step: string })[]
       readonly stopped: ObservationRecord['stopped']
+      readonly exits: ObservationRecord['exits']
     }
   | { readonly failed: string; readonly probe?: undefined }
 
@@ -38,6 +39,12 @@ export function compareRuns(expected: ObservationRecord, ran: Ran, again?: Obser
   for (const [index, now] of ran.workload.entries()) {
     const before = expected.workload[index]
     if (before) compare(now.step, before, now, again?.workload[index])
+  }
+  for (const [job, status] of Object.entries(ran.exits)) {
+    const before = expected.exits[job]
+    if (before === undefined || before === status || (again && again.exits[job] !== before)) continue
+    const detail = `ended with exit status ${status}, not ${before}`
+    found.push({ step: job, detail, ...(again ? {} : { suspected: true as const }) })
   }
   if (ran.stopped !== expected.stopped && (again ?? expected).stopped === expected.stopped) {
     const suspected = again ? {} : { suspected: true as const }

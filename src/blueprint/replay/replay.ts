@@ -59,20 +59,20 @@ export async function replay(input: ReplayInput, progress: OnProgress, signal?: 
   const options = { blueprint, services, deadlines, progress: watched, signal }
   const { ran, lacks } = await staged(stage, options, async (run) => {
     await input.unpack(join(stage.directory, 'root'))
-    await stage.layOver()
+    if (runsCommands(blueprint, services)) await stage.layOver()
     const inBundle = World.fromListing(await stage.list('before'))
     const lacks = new Lacks(layersOf(components), components, inBundle, new Set(input.expected.gone))
-    const ran = await runToTheEnd(run)
+    const ran = await runToTheEnd(run, stage)
     const trace = new Trace(join(stage.directory, 'trace'), `${stage.inside}/root`, (named, by) =>
       lacks.named(named, by),
     )
     await trace.read(await stage.pids())
-    if (process.env.DBGC) (await import('node:child_process')).execSync(`rm -rf /tmp/blC/trace; cp -r ${stage.directory}/trace ${stage.directory}/jobs ${stage.directory}/output /tmp/blC/trace/ 2>/dev/null || { mkdir /tmp/blC/trace; cp -r ${stage.directory}/trace ${stage.directory}/jobs ${stage.directory}/output /tmp/blC/trace/; }`)
     return { ran, lacks }
   })
   let differences = compareRuns(input.expected, ran)
   // What the full stack itself does not answer twice in the same way says nothing.
   if (differences.some(({ suspected }) => suspected)) {
+    input.log.debug({ event: 'replay-suspects', blueprint: blueprint.name, differences })
     progress({ step: 'replay', detail: 'asking the full stack once more' })
     differences = compareRuns(input.expected, ran, await input.again())
   }
@@ -97,6 +97,12 @@ export async function replay(input: ReplayInput, progress: OnProgress, signal?: 
   return replayed
 }
 
+/** Only then is there anything to be run in the view. */
+function runsCommands({ probe, workload }: Blueprint, services: readonly Service[]): boolean {
+  const steps = [probe, ...workload, ...services.flatMap((service) => service.probe ?? [])]
+  return steps.some((step) => 'command' in step || 'sql' in step || 'scripts' in step)
+}
+
 function dropped({ drop }: Blueprint): (path: string) => boolean {
   const globs = drop.map(parseGlob)
   return (path) => globs.some((glob) => glob.matches(path))
@@ -105,11 +111,11 @@ function dropped({ drop }: Blueprint): (path: string) => boolean {
 /** Codes of what an application that lacks a file may end with. */
 const failures = new Set(['OBSERVE_START_FAILED', 'PROBE_NEVER_ANSWERED', 'WORKLOAD_FAILED'])
 
-async function runToTheEnd(run: Run): Promise<Ran> {
+async function runToTheEnd(run: Run, stage: Stage): Promise<Ran> {
   try {
     const probe = await run.start()
     const workload = await run.workload()
-    return { probe, workload, stopped: await run.stop() }
+    return { probe, workload, stopped: await run.stop(), exits: await stage.exits() }
   } catch (error) {
     if (!(error instanceof BootloomError) || !failures.has(error.code)) throw error
     return { failed: [error.message, ...error.details].join('\n') }

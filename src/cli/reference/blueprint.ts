@@ -34,6 +34,25 @@ Relative paths count from the file. For completion in an editor, begin the file 
 
 ${markdownTable(['key', 'takes', 'default', 'meaning'], linesOf(blueprintSchema))}
 
+## How it is started
+
+Give one of these, or none of them:
+
+- nothing: the systemd unit that bears the name of a package named, or the only one that the named packages ship;
+- \`service: postgresql@15-main\`: that unit; instances of templates too. Its start, reload and stop, account, directories,
+  environment and type fill everything in, drop-ins included (one among the \`files\` will do);
+- \`services\`: several, each by a unit or a start of its own, with their order;
+- \`start\`: a command, where no unit says how.
+
+\`bootloom blueprint show NAME --services\` prints what came of it, and which settings of a unit are not acted on.
+
+## What to drive
+
+A workload is run once, from top to bottom, in the full stack while it is watched, and again in the bundle before that is
+published. Drive what the application is to do on the node. Start and stop are always watched; \`reload\`, \`rotate\` and
+\`restart\` are driven where the workload asks for them. Commands, SQL and scripts run beside the application and find
+their programs in the full stack; what they touch is not taken for the application's doing.
+
 ## Foreign blueprints
 
 A blueprint with the key \`foreign\` names a kernel, initrds and a command line that somebody else made: a distribution's

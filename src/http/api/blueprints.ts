@@ -2,10 +2,14 @@ import { isAbsolute } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { whatIsLeftOut } from '../../blueprint/left-out.ts'
+import { blueprintSchema } from '../../blueprint/schema.ts'
 import type { Selection } from '../../blueprint/selection.ts'
+import type { Service } from '../../blueprint/service.ts'
+import { servicesOf } from '../../blueprint/services.ts'
 import { appliedBlueprint, applyBlueprint, stackOf, wovenBlueprint } from '../../change/applied.ts'
 import type { Context } from '../../change/context.ts'
 import type { LeftOut, ListedFile } from '../../change/report.ts'
+import { componentsOf } from '../../change/work.ts'
 import type { Workshop } from '../../change/workshop.ts'
 import { BootloomError } from '../../config/errors.ts'
 import { loadComponent } from '../../repository/recorded.ts'
@@ -40,6 +44,12 @@ const observeBody = z.strictObject({
   method: z.enum(['strace', 'fanotify']).optional(),
   fresh: z.boolean().optional(),
   watch: z.boolean().optional(),
+})
+
+const draftBody = z.strictObject({
+  name: blueprintSchema.shape.name,
+  packages: blueprintSchema.shape.stack.element.options[0].shape.deb.shape.packages,
+  service: blueprintSchema.shape.service,
 })
 
 interface OfBlueprint {
@@ -77,6 +87,11 @@ export function blueprintRoutes(
     return record
   })
 
+  app.post('/v1/drafts', async ({ body }, reply) => {
+    const draft = parseRequest(draftBody, body)
+    return streamJob(reply, (progress, signal) => workshop.run({ kind: 'draft', ...draft }, progress, signal))
+  })
+
   app.get<OfBlueprint>('/v1/blueprints/:name', async ({ params: { name } }) => {
     const { blueprint, record } = await appliedBlueprint(context, name)
     const { yaml: _yaml, ...progress } = record
@@ -90,6 +105,15 @@ export function blueprintRoutes(
         files.map(({ path, type, size, reason }) => ({ path, type, size, component: component.name, reason })),
       )
       .sort((a, b) => (a.path < b.path ? -1 : 1))
+  })
+
+  app.get<OfBlueprint>('/v1/blueprints/:name/services', async ({ params: { name } }): Promise<readonly Service[]> => {
+    const { blueprint, record } = await wovenBlueprint(context, name)
+    if (!record.stackDigest) {
+      throw new BootloomError('NOT_COMPOSED', `${name} has no stack yet`, { hint: `Run \`bootloom observe ${name}\`.` })
+    }
+    const stack = await context.store.readJson<Stack>(record.stackDigest)
+    return servicesOf(blueprint, await componentsOf(stack, context), context.store)
   })
 
   app.get<OfBlueprint>('/v1/blueprints/:name/left-out', async ({ params: { name } }): Promise<LeftOut[]> => {

@@ -3,12 +3,16 @@ import { z } from 'zod'
 import { namedOptionsSchema } from '../../config/dhcp-settings.ts'
 import { BootloomError } from '../../config/errors.ts'
 import { Assignments } from '../../fleet/assignment.ts'
+import { currencies } from '../../fleet/currency.ts'
 import { parseMac } from '../../fleet/mac.ts'
 import { timeline } from '../../fleet/timeline.ts'
+import { blueprintNames } from '../../state/blueprints.ts'
 import { bootsOf } from '../../state/boots.ts'
+import { getHold } from '../../state/channels.ts'
 import { addEvent } from '../../state/events.ts'
 import { getNode, getSighting, listNodes, listSightings, removeNode, updateNode } from '../../state/nodes.ts'
 import { noteOptions } from '../../state/optioned.ts'
+import { forgetTries, getTries } from '../../state/tries.ts'
 import { putUserData } from '../../state/user-data.ts'
 import type { ApiContext } from '../api-server.ts'
 import { assignmentBody, assignmentFrom } from './assignment.ts'
@@ -35,15 +39,25 @@ interface OfNode {
   readonly Params: { readonly mac: string }
 }
 
-export function nodeRoutes(app: FastifyInstance, { state: { redis }, settings, log }: ApiContext): void {
+export function nodeRoutes(app: FastifyInstance, { state: { redis }, store, settings, log }: ApiContext): void {
   const assignments = new Assignments(redis, settings, log)
 
   /** Nodes that the admin named, and machines that were merely seen. */
   app.get('/v1/nodes', async () => {
-    const [nodes, sightings] = await Promise.all([listNodes(redis), listSightings(redis)])
+    const [nodes, sightings, current] = await Promise.all([
+      listNodes(redis),
+      listSightings(redis),
+      currencies(redis, store),
+    ])
     const known = new Map(nodes.map((node) => [node.mac, node]))
     const macs = [...new Set([...known.keys(), ...sightings.keys()])].sort()
-    return macs.map((mac) => ({ mac, groups: [], ...known.get(mac), ...sightings.get(mac) }))
+    return macs.map((mac) => ({
+      mac,
+      groups: [],
+      ...known.get(mac),
+      ...sightings.get(mac),
+      currency: current.get(mac),
+    }))
   })
 
   app.get<OfNode>('/v1/nodes/:mac', async ({ params }) => {
@@ -51,10 +65,16 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, settings, l
     const [node, seen, boots] = await Promise.all([getNode(redis, mac), getSighting(redis, mac), bootsOf(redis, mac)])
     if (!node && !seen && boots.length === 0) throw unknown(mac)
     const { hostname: _hostname, ...answer } = await assignments.resolve(mac)
+    const blueprint = 'blueprint' in answer ? answer.blueprint : undefined
+    const [tries, hold] = blueprint
+      ? await Promise.all([getTries(redis, blueprint, mac), getHold(redis, blueprint)])
+      : [[], undefined]
     return {
       node: { mac, groups: [], ...node, ...seen },
       assignment: 'blueprint' in answer ? assigned(answer) : null,
       answer,
+      tries,
+      hold: hold ?? null,
       boots: boots.map((boot) => ({
         ...boot,
         ...(boot.outcome ? { closedAt: boot.updatedAt } : {}),
@@ -80,6 +100,9 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, settings, l
       ...(options === undefined ? {} : { options }),
     }))
     await noteOptions(redis, `node ${mac}`, node.options)
+    // Whoever says what it boots wants it tried.
+    const named = asked.blueprint !== undefined || asked.channel !== undefined || asked.bundle !== undefined
+    if (named && assignment) await forgetTries(redis, assignment.blueprint, mac)
     await addEvent(redis, { event: 'node-set', ...node })
     return node
   })
@@ -88,6 +111,7 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, settings, l
     const mac = parseMac(params.mac)
     await putUserData(redis, { node: mac }, '')
     if (!(await removeNode(redis, mac))) throw unknown(mac)
+    for (const blueprint of await blueprintNames(redis)) await forgetTries(redis, blueprint, mac)
     await noteOptions(redis, `node ${mac}`)
     await addEvent(redis, { event: 'node-unset', mac })
     return { mac, forgotten: true }
@@ -95,8 +119,9 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, settings, l
 }
 
 /** A pinned bundle is told by its digest, anything else by the channel that is followed. */
-function assigned(answer: { blueprint: string; channel?: string; bundle?: string; via: string }) {
-  const { blueprint, channel, bundle, via } = answer
+function assigned(answer: { blueprint: string; channel?: string; bundle?: string; gaveUp?: string; via: string }) {
+  const { blueprint, channel, via } = answer
+  const bundle = answer.gaveUp ?? answer.bundle
   return channel === undefined ? { blueprint, bundle, via } : { blueprint, channel, via }
 }
 

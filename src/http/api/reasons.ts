@@ -2,7 +2,6 @@ import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { type FiredRule, firedRules } from '../../blueprint/fired.ts'
 import { layersOf } from '../../blueprint/layers.ts'
-import type { Toucher } from '../../blueprint/observe/touched.ts'
 import type { Profile } from '../../blueprint/profile.ts'
 import { loadRules } from '../../blueprint/rules.ts'
 import type { Selection } from '../../blueprint/selection.ts'
@@ -61,12 +60,12 @@ async function knownOf({ store, ...context }: Context, name: string): Promise<Kn
   const selection = await store.readJson<Selection>(record.selectionDigest)
   const stack = await store.readJson<Stack>(selection.stack)
   const observed = record.observationDigest
-    ? await store.readJson<{ readonly first?: Readonly<Record<string, Toucher>> }>(record.observationDigest)
+    ? await store.readJson<Pick<Witness, 'first' | 'absent'>>(record.observationDigest)
     : {}
   return {
     selection,
     components: await Promise.all(stack.components.map((ref) => loadComponent(ref, store))),
-    witness: { profile: await store.readJson<Profile>(selection.profile), ...observed },
+    witness: { ...observed, profile: await store.readJson<Profile>(selection.profile) },
     drop: blueprint.drop,
   }
 }

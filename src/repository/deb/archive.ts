@@ -1,7 +1,7 @@
 import { execa } from 'execa'
 import { BootloomError } from '../../config/errors.ts'
 import type { Batch } from '../../store/store.ts'
-import type { Entry } from '../component.ts'
+import { type Entry, longestPath } from '../component.ts'
 import { parseStanzas } from './control.ts'
 import { readTar, type TarMember } from './tar.ts'
 
@@ -110,7 +110,10 @@ class NameCheck {
   #normalise(name: string): string {
     const parts = name.split('/').filter((part) => part !== '' && part !== '.')
     if (name.startsWith('/') || parts.includes('..')) throw this.unsafe(`'${name}' leads out of the archive`)
-    if (name === '' || Buffer.byteLength(name) > 4095) throw this.unsafe('a name is empty or too long')
+    if (name === '') throw this.unsafe('a name is empty')
+    if (Buffer.byteLength(name) > longestPath) {
+      throw this.unsafe(`${name.slice(0, 80)}… is a name of more than ${longestPath} bytes`)
+    }
     return `/${parts.join('/')}`
   }
 }

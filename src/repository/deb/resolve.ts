@@ -92,7 +92,11 @@ function unknown(name: string, request: DebRequest, cause?: unknown): BootloomEr
   })
 }
 
-export async function showPackages(root: AptRoot, words: readonly string[], signal?: AbortSignal): Promise<ResolvedPackage[]> {
+export async function showPackages(
+  root: AptRoot,
+  words: readonly string[],
+  signal?: AbortSignal,
+): Promise<ResolvedPackage[]> {
   const stanzas = parseStanzas(await root.apt('apt-cache', ['show', ...words], { signal }))
   const packages = new Map<string, ResolvedPackage>()
   for (const fields of stanzas) {
@@ -131,7 +135,12 @@ function asPackageErrorOr(error: unknown, name: string, request: DebRequest): un
 }
 
 /** The kernel that the flavour's meta package depends on; nothing of what a kernel package itself depends on. */
-export async function kernelPackage(root: AptRoot, flavour: 'cloud' | 'generic', request: DebRequest, signal?: AbortSignal) {
+export async function kernelPackage(
+  root: AptRoot,
+  flavour: 'cloud' | 'generic',
+  request: DebRequest,
+  signal?: AbortSignal,
+) {
   const meta = flavour === 'cloud' ? 'linux-image-cloud-amd64' : 'linux-image-amd64'
   try {
     const output = await root.apt('apt-cache', ['show', '--no-all-versions', meta], { signal })

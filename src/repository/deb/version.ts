@@ -8,7 +8,9 @@ export const isDebVersion = (text: string): boolean => wellFormed.test(text)
 export function compareDebVersions(a: string, b: string): number {
   const [left, right] = [partsOf(a), partsOf(b)]
   return (
-    left.epoch - right.epoch || compareParts(left.upstream, right.upstream) || compareParts(left.revision, right.revision)
+    left.epoch - right.epoch ||
+    compareParts(left.upstream, right.upstream) ||
+    compareParts(left.revision, right.revision)
   )
 }
 

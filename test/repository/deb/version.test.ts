@@ -17,7 +17,10 @@ elif dpkg --compare-versions '${a}' gt '${b}'; then echo 1; else echo 0; fi`,
 const piece = fc.stringMatching(/^[0-9][0a1b.+~]{0,6}$/)
 const version = fc
   .tuple(fc.option(fc.nat(2)), piece, fc.option(fc.stringMatching(/^[01a+~.]{1,4}$/)))
-  .map(([epoch, upstream, revision]) => `${epoch === null ? '' : `${epoch}:`}${upstream}${revision === null ? '' : `-${revision}`}`)
+  .map(
+    ([epoch, upstream, revision]) =>
+      `${epoch === null ? '' : `${epoch}:`}${upstream}${revision === null ? '' : `-${revision}`}`,
+  )
 
 describe('the order of Debian versions', () => {
   test.each([

@@ -1,0 +1,22 @@
+import colors from 'picocolors'
+import type { Currency } from '../fleet/currency.ts'
+import { shortDigest } from '../store/digest.ts'
+import { ageText } from './output.ts'
+
+/** Columns of a list of nodes: the bundle assigned, the one running, the age of that one, and how they compare. */
+export function currencyText(currency: Currency | undefined): [string, string, string, string] {
+  const { bundle, running } = currency ?? {}
+  const age = running?.madeAt === undefined ? '' : ageText(Date.now() - running.madeAt)
+  return [bundle ? shortDigest(bundle) : '–', running ? shortDigest(running.bundle) : '–', age, stateOf(currency)]
+}
+
+function stateOf(currency: Currency | undefined): string {
+  if (!currency?.assigned) return ''
+  const { running, stale, gaveUp, held } = currency
+  const words = [
+    gaveUp ? colors.red(stale ? 'fell back' : 'does not come up') : '',
+    gaveUp ? '' : !running ? 'not ready yet' : stale ? colors.yellow('stale') : 'current',
+    held ? colors.yellow('held') : '',
+  ]
+  return words.filter((word) => word !== '').join(', ')
+}
