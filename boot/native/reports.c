@@ -57,7 +57,8 @@ static void *send_them(void *unused) {
     /* What the server refuses once it refuses again. */
     int again = status < 0 || status >= 500 || status == 429;
     pause = again ? (pause < 32 ? pause * 2 : 60) : 1;
-    if (!again) size = 0;
+    if (again) fprintf(stderr, "bootloom: misses could not be told (%d), again in %u s\n", status, pause);
+    else size = 0;
   }
   return NULL;
 }

@@ -204,7 +204,8 @@ static void watch(int pipe) {
   long told = now_ms(), lines = 0;
   for (;;) {
     struct pollfd wait = {.fd = pipe, .events = POLLIN};
-    if (poll(&wait, 1, 30000) > 0) usleep(pause_between);
+    /* Seen under load: no wake-up for what came while the buffer was being read. */
+    if (poll(&wait, 1, 1000) > 0) usleep(pause_between);
     lines = 0;
     for (ssize_t got; (got = read(pipe, buffer + held, sizeof buffer - 1 - held)) > 0;) {
       held += (size_t)got;

@@ -72,7 +72,7 @@ export class Comparing {
 
   async #differing({ part, files, standing: { subject } }: Holding, target: Target): Promise<readonly FileChange[]> {
     const { changed, added, libraries } = await this.#compare(part, target)
-    const found = files.flatMap((place) => changed.get(place) ?? [])
+    const found = files.flatMap((place) => changed.get(place) ?? []).sort((a, b) => (a.path < b.path ? -1 : 1))
     if (libraries && subject.made.includes(libraryCache)) found.push(libraries)
     if (added.length === 0) return found
     this.#rules ??= loadRules()

@@ -1,5 +1,5 @@
-import { isInForce, listPins, type Pin } from '../state/pins.ts'
-import { channelPointers } from '../state/pointers.ts'
+import { type Pin, pinsInForce } from '../state/pins.ts'
+import { pointersOfAll } from '../state/pointers.ts'
 import type { Redis } from '../state/redis.ts'
 import { runningNodes } from '../state/running.ts'
 import type { Digest } from '../store/digest.ts'
@@ -8,7 +8,7 @@ import type { BundleInUse } from './impact-report.ts'
 
 /** The bundles that matter: those that a channel points to, and those that nodes run. Sorted by blueprint and digest. */
 export async function bundlesInUse(redis: Redis): Promise<Omit<BundleInUse, 'blueprint'>[]> {
-  const [pointers, running] = await Promise.all([channelPointers(redis), runningNodes(redis)])
+  const [pointers, running] = await Promise.all([pointersOfAll(redis), runningNodes(redis)])
   const found = new Map<Digest, { channels: string[]; nodes: string[] }>()
   const of = (bundle: Digest) => {
     const known = found.get(bundle) ?? { channels: [], nodes: [] }
@@ -38,8 +38,7 @@ export async function standings(
   inUse: readonly Omit<BundleInUse, 'blueprint'>[],
   redis: Redis,
 ): Promise<ReadonlyMap<number, Standing>> {
-  const now = Date.now()
-  const pins = (await listPins(redis)).filter((pin) => isInForce(pin, now))
+  const pins = await pinsInForce(redis)
   const grouped = new Map<number, Omit<BundleInUse, 'blueprint'>[]>()
   for (const bundle of inUse) {
     const number = index.header.bundles[bundle.digest]

@@ -30,7 +30,8 @@ export async function currentStack(applied: Applied, work: Work): Promise<{ stac
 
 /** What the sources are asked for; pinned packages stay where they are. */
 export async function requestOf({ blueprint: { stack, kernel }, record }: Applied, { state }: Context) {
-  const pins = (await pinsInForce(state.redis, record.name)).map(({ package: name, version }) => ({ name, version }))
+  const own = (await pinsInForce(state.redis)).filter((pin) => pin.blueprint === record.name)
+  const pins = own.map(({ package: name, version }) => ({ name, version }))
   return { stack, kernel, pins, previous: record.stackDigest }
 }
 

@@ -102,8 +102,7 @@ function evidence(rows: readonly ImpactRow[]): string[] {
     groups.set(key, group)
   }
   return [...groups.values()].flatMap(({ head, files, blueprints }) => [
-    '',
-    `${colors.bold(head)} in ${several(blueprints)}:`,
+    `\n${colors.bold(head)} in ${several(blueprints)}:`,
     ...files.slice(0, mostFiles).map((file) => `  ${fileText(file)}`),
     ...(files.length > mostFiles ? [`  and ${files.length - mostFiles} more`] : []),
   ])

@@ -1,16 +1,22 @@
 import type { Command } from 'commander'
 import type { Currency } from '../fleet/currency.ts'
 import type { NodeRecord, Sighting } from '../state/nodes.ts'
+import type { Pin } from '../state/pins.ts'
 import { withApi } from './api.ts'
 import { addCommand, addNoun } from './command.ts'
 import { currencyText } from './currency.ts'
 import { optionsFrom } from './dhcp-options.ts'
-import { printResult, remark, table, timeText } from './output.ts'
+import { ageText, printResult, remark, table, timeText } from './output.ts'
 import { assignmentText, type NodeDetails, renderNode } from './timeline.ts'
 import { sendUserData } from './user-data.ts'
 
 /** Machines that were merely seen are listed, too. */
-type NodeRow = NodeRecord & Pick<Sighting, 'lastSeen'> & { readonly currency?: Currency }
+type NodeRow = NodeRecord &
+  Pick<Sighting, 'lastSeen'> & {
+    readonly currency?: Currency
+    /** Of the blueprint that it is assigned. */
+    readonly pins?: readonly Pin[]
+  }
 
 interface SetOptions {
   readonly blueprint?: string
@@ -62,7 +68,7 @@ export function addNode(program: Command): void {
       if (nodes.length === 0) remark(command, 'No node yet: `bootloom node set MAC --blueprint NAME` makes one known.')
       await printResult(command, nodes, (rows) =>
         table(
-          ['mac', 'hostname', 'boots', 'bundle', 'runs', '>age', 'state', 'groups', 'last seen'],
+          ['mac', 'hostname', 'boots', 'bundle', 'runs', '>age', 'state', 'pins', 'groups', 'last seen'],
           rows.map(nodeCells),
         ),
       )
@@ -90,8 +96,9 @@ export function addNode(program: Command): void {
   })
 }
 
-function nodeCells({ mac, hostname = '', assignment, groups, lastSeen, currency }: NodeRow): string[] {
+function nodeCells({ mac, hostname = '', assignment, groups, lastSeen, currency, pins = [] }: NodeRow): string[] {
   const boots = assignmentText(assignment ?? currency?.assigned)
+  const pinned = pins.map((pin) => `${pin.package} ${pin.version} for ${ageText(Date.now() - pin.at)}`)
   const seen = lastSeen ? timeText(lastSeen) : 'never'
-  return [mac, hostname, boots, ...currencyText(currency), groups.join(', '), seen]
+  return [mac, hostname, boots, ...currencyText(currency), pinned.join(', '), groups.join(', '), seen]
 }

@@ -3,7 +3,7 @@ import { BootloomError } from '../config/errors.ts'
 import type { Pin } from '../state/pins.ts'
 import { withApi } from './api.ts'
 import { addCommand, addNoun } from './command.ts'
-import { printResult, remark, table } from './output.ts'
+import { ageText, printResult, remark, table } from './output.ts'
 
 const pinPath = (blueprint: string, name: string): string =>
   `/v1/pins/${encodeURIComponent(blueprint)}/${encodeURIComponent(name)}`
@@ -51,13 +51,11 @@ export function addPin(program: Command): void {
   })
 }
 
-const aDay = 86_400_000
-
 const cells = ({ blueprint, package: name, version, at, until, reason }: Pin): (string | number)[] => [
   blueprint,
   name,
   version,
-  `${Math.floor((Date.now() - at) / aDay)} d`,
+  ageText(Date.now() - at),
   Date.now() < until ? lastDay(until) : `${lastDay(until)}, ended`,
   reason,
 ]
@@ -67,4 +65,4 @@ const lastDay = (until: number): string => new Date(until - 1).toISOString().sli
 
 /** `pinned to 3.0.20-1 for 12 d, until 2031-03-01: TICKET-17` */
 export const pinText = ({ version, at, until, reason }: Pin): string =>
-  `pinned to ${version} for ${Math.floor((Date.now() - at) / aDay)} d, until ${lastDay(until)}: ${reason}`
+  `pinned to ${version} for ${ageText(Date.now() - at)}, until ${lastDay(until)}: ${reason}`

@@ -6,7 +6,7 @@ import { parseDigest } from '../store/digest.ts'
 import type { NodeContext } from './node-context.ts'
 import { parseRange } from './range.ts'
 import { queryValue } from './request.ts'
-import { prepare, sendBody } from './send-body.ts'
+import { sendBody } from './send-body.ts'
 
 /**
  * A bundle's kernel and initramfs by the bundle's digest: what is under such an address never changes. `mac` and `boot`
@@ -56,7 +56,7 @@ export function bundleRoutes(app: FastifyInstance, context: NodeContext): void {
     }
     // A damaged first blob is an error that can still be told; later ones can only cut the connection.
     const first = body.parts.find((part) => part.start + part.size > start)!
-    await prepare(first, context)
+    await context.hot.get(first.digest, first.size)
     await transfer(request, reply, body, { start, end }, what)
     return reply
   }

@@ -7,7 +7,7 @@ import { isDigest, parseDigest } from '../store/digest.ts'
 import { requireHolder } from './holder.ts'
 import type { NodeContext } from './node-context.ts'
 import { macOf, requiredQuery } from './request.ts'
-import { prepare, sendBody } from './send-body.ts'
+import { sendBody } from './send-body.ts'
 
 /** Bytes of a report: what the buffer in boot/native/reports.c holds. */
 const maxReport = 32 * 1024
@@ -47,7 +47,7 @@ export function missRoutes(app: FastifyInstance, context: NodeContext): void {
     const size = config.misses?.onMiss === 'fetch' ? await sizeOf(config, digest) : undefined
     if (size === undefined) throw new BootloomError('BLOB_NOT_LACKING', `${config.blueprint} does not lack ${digest}`)
     const part = { digest, size, start: 0 }
-    await prepare(part, context)
+    await context.hot.get(part.digest, part.size)
     const transfer = context.delivery.open(request.ip)
     reply.hijack()
     reply.raw.writeHead(200, {

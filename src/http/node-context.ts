@@ -10,7 +10,6 @@ import type { Store } from '../store/store.ts'
 import type { Delivery } from './delivery.ts'
 import type { RackCaches } from './rack-caches.ts'
 import type { Refusals } from './refusals.ts'
-import type { FileSender } from './sendfile.ts'
 import type { Templates } from './template.ts'
 
 /** What the routes for nodes answer from. */
@@ -24,7 +23,6 @@ export interface NodeContext {
   readonly log: Logger
   readonly bundles: Bundles
   readonly hot: HotBlobs
-  readonly sender: FileSender
   readonly templates: Templates
   readonly delivery: Delivery
   /** One for all boot interfaces, as `delivery`. Undefined: every node may download at once. */

@@ -15,7 +15,6 @@ import { Refusals } from './refusals.ts'
 import { reportRoutes } from './report-routes.ts'
 import { requestError } from './request-error.ts'
 import { scriptRoutes } from './script-routes.ts'
-import { FileSender } from './sendfile.ts'
 import { loadTemplates } from './template.ts'
 
 interface NodeServerOptions
@@ -63,10 +62,8 @@ export async function startNodeServer(options: NodeServerOptions): Promise<NodeS
   })
   limitConnections(app.server, settings.connections, refusals)
   const url = () => `http://${options.address}:${(app.server.address() as AddressInfo).port}`
-  const sender = new FileSender(log)
   const context: NodeContext = {
     ...options,
-    sender,
     templates: await loadTemplates(),
     caches: rackCaches(settings.caches),
     refusals,
@@ -96,11 +93,7 @@ export async function startNodeServer(options: NodeServerOptions): Promise<NodeS
     const where = `${options.address}:${options.port}`
     throw new BootloomError('PORT_IN_USE', `another program listens on ${where}`, { where, cause: error })
   }
-  const close = async () => {
-    await app.close()
-    sender.close()
-  }
-  return { url: url(), refused: refusals.counts, close }
+  return { url: url(), refused: refusals.counts, close: () => app.close() }
 }
 
 /** Boot programs for UEFI HTTP Boot, which is told a URL by DHCP. */

@@ -150,7 +150,12 @@ async function readIndex(kernel: Component, store: Store): Promise<ModuleIndex> 
     if (!digest) continue
     const needed = needs.trim() === '' ? [] : needs.trim().split(' ')
     // modules.dep names what must come first last (modules.dep(5)).
-    modules.set(moduleName(file), { path: `${directory}/${file}`, digest, size, needs: needed.reverse().map(moduleName) })
+    modules.set(moduleName(file), {
+      path: `${directory}/${file}`,
+      digest,
+      size,
+      needs: needed.reverse().map(moduleName),
+    })
   }
   const soft = new Map<string, { pre: string[]; post: string[] }>()
   for (const line of await lines('modules.softdep')) {

@@ -35,9 +35,7 @@ export async function listPins(redis: Redis): Promise<Pin[]> {
   return all.map(([field, json]) => parseRecord(pinSchema, json, `${keys.pins()} ${field}`))
 }
 
-/** Those of a blueprint that hold now. */
-export async function pinsInForce(redis: Redis, blueprint: string, now = Date.now()): Promise<Pin[]> {
-  return (await listPins(redis)).filter((pin) => pin.blueprint === blueprint && isInForce(pin, now))
+/** Those that hold now. */
+export async function pinsInForce(redis: Redis, now = Date.now()): Promise<Pin[]> {
+  return (await listPins(redis)).filter(({ until }) => now < until)
 }
-
-export const isInForce = ({ until }: Pick<Pin, 'until'>, now: number): boolean => now < until

@@ -11,7 +11,7 @@ export interface Pointer {
 }
 
 /** The channels of all blueprints at once, without their histories. */
-export async function channelPointers(redis: Redis): Promise<Pointer[]> {
+export async function pointersOfAll(redis: Redis): Promise<Pointer[]> {
   const names = (await blueprintNames(redis)).sort()
   const pipeline = redis.pipeline()
   for (const name of names) pipeline.hgetall(keys.channels(name))

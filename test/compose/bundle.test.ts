@@ -190,7 +190,9 @@ test('an overlay refuses paths that lead elsewhere and values of more than a lin
     expect(() => renderOverlay({ ...base, node, files: [{ path, content: '' }] })).toThrow(unfit)
   }
   expect(() => renderOverlay({ ...base, node: { ...node, hostname: 'a\nserver=evil' } })).toThrow(unfit)
-  expect(() => bootArguments({ server: 'http://h init=/x', mac: '', boot: '', bundle: digest, deadline: 600 })).toThrow(unfit)
+  expect(() => bootArguments({ server: 'http://h init=/x', mac: '', boot: '', bundle: digest, deadline: 600 })).toThrow(
+    unfit,
+  )
 })
 
 test('a bundle is listed, and named in the store where OCI tools look', async () => {

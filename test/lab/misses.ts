@@ -29,7 +29,7 @@ export async function lineTo(fixture: Fixture): Promise<Line> {
     const blob = asked.url!.startsWith('/blob/')
     if (blob && line.blobs === 'cut') return
     const { method, headers, url } = asked
-    const onward = request(`${fixture.server.url}${url}`, { method: method!, headers }, (answer) => {
+    const onward = request(`${fixture.server.url}${url}`, { method: method!, headers, agent: false }, (answer) => {
       reply.writeHead(answer.statusCode!, answer.headers)
       let first = blob && line.blobs === 'damaged'
       answer.on('data', (bytes: Buffer) => {
@@ -39,6 +39,7 @@ export async function lineTo(fixture: Fixture): Promise<Line> {
       })
       answer.on('end', () => reply.end())
     })
+    onward.on('error', () => reply.destroy())
     asked.pipe(onward)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

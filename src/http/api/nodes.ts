@@ -12,6 +12,7 @@ import { getHold } from '../../state/channels.ts'
 import { addEvent } from '../../state/events.ts'
 import { getNode, getSighting, listNodes, listSightings, removeNode, updateNode } from '../../state/nodes.ts'
 import { noteOptions } from '../../state/optioned.ts'
+import { pinsInForce } from '../../state/pins.ts'
 import { forgetTries, getTries } from '../../state/tries.ts'
 import { putUserData } from '../../state/user-data.ts'
 import type { ApiContext } from '../api-server.ts'
@@ -44,10 +45,11 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, store, sett
 
   /** Nodes that the admin named, and machines that were merely seen. */
   app.get('/v1/nodes', async () => {
-    const [nodes, sightings, current] = await Promise.all([
+    const [nodes, sightings, current, pins] = await Promise.all([
       listNodes(redis),
       listSightings(redis),
       currencies(redis, store),
+      pinsInForce(redis),
     ])
     const known = new Map(nodes.map((node) => [node.mac, node]))
     const macs = [...new Set([...known.keys(), ...sightings.keys()])].sort()
@@ -57,6 +59,7 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, store, sett
       ...known.get(mac),
       ...sightings.get(mac),
       currency: current.get(mac),
+      pins: pins.filter(({ blueprint }) => blueprint === current.get(mac)?.assigned?.blueprint),
     }))
   })
 

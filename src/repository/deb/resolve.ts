@@ -34,6 +34,24 @@ export async function resolveDebs(
   signal?: AbortSignal,
   pins: readonly PinnedPackage[] = [],
 ): Promise<Resolution> {
+  const { root, packages } = await resolvePackages(request, pins, context, progress, signal)
+  const kernel = await kernelPackage(root, flavour, request, signal)
+  const busybox = await candidate(root, 'busybox-static', request, signal)
+  await fetchDebs(root, [...packages, kernel, busybox], context.store, progress, signal)
+  return { packages, kernel, busybox }
+}
+
+/**
+ * The exact versions alone, of what gets installed; pinned packages are at theirs. PACKAGE_UNKNOWN, PACKAGE_UNRESOLVABLE,
+ * PIN_UNAVAILABLE.
+ */
+export async function resolvePackages(
+  request: DebRequest,
+  pins: readonly PinnedPackage[],
+  context: RepositoryContext,
+  progress: OnProgress,
+  signal?: AbortSignal,
+): Promise<{ root: AptRoot; packages: ResolvedPackage[] }> {
   const root = await openAptRoot(context.directory, await aptSources(request))
   await applyPins(root, pins, context)
   progress({ step: 'resolve', detail: `reading the lists of ${request.suite}` })
@@ -41,10 +59,7 @@ export async function resolveDebs(
   progress({ step: 'resolve', detail: request.packages.join(' ') })
   const packages = await showPackages(root, await simulate(root, request, signal), signal)
   refuseUnpinned(packages, pins)
-  const kernel = await kernelPackage(root, flavour, request, signal)
-  const busybox = await candidate(root, 'busybox-static', request, signal)
-  await fetchDebs(root, [...packages, kernel, busybox], context.store, progress, signal)
-  return { packages, kernel, busybox }
+  return { root, packages }
 }
 
 /** What apt would install into an empty root, as NAME=VERSION. `?essential` is what mmdebstrap itself begins with. */
