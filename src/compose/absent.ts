@@ -2,7 +2,7 @@ import { parseGlob } from '../blueprint/glob.ts'
 import { layersOf } from '../blueprint/layers.ts'
 import type { Blueprint } from '../blueprint/schema.ts'
 import type { Component, Entry } from '../repository/component.ts'
-import { type Digest, hexOf, isDigest } from '../store/digest.ts'
+import { canonicalJson, type Digest, hexOf, isDigest } from '../store/digest.ts'
 import { parentsOf, type SegmentPlan } from './plan.ts'
 
 /**
@@ -42,6 +42,36 @@ export function absentText(
     )
     .map((line) => `${line}\n`)
     .join('')
+}
+
+export interface Lacking {
+  /** As `absentText` tells it. */
+  readonly text: string
+  /** As `absentNames` tells it. */
+  readonly names: Buffer
+}
+
+/** The newest answer: an edit of a tree that is kept whole leaves it as it is. */
+let newest: { readonly packages: readonly Component[]; readonly key: string; readonly lacking: Lacking } | undefined
+
+export function lackingOf(
+  components: readonly Component[],
+  plans: readonly SegmentPlan[],
+  blueprint: Pick<Blueprint, 'drop'>,
+): Lacking {
+  const there = new Set(plans.flatMap(({ entries }) => entries.map(({ path }) => path)))
+  const trees = components.flatMap(({ kind, entries, ...rest }) => {
+    if (kind !== 'tree') return []
+    const lacked = entries.filter(({ path }) => !there.has(path))
+    return [{ paths: entries.map(({ path }) => path), ...(lacked.length === 0 ? {} : { ...rest, lacked }) }]
+  })
+  const key = canonicalJson({ there: [...there], trees, drop: blueprint.drop })
+  const packages = components.filter(({ kind }) => kind !== 'tree')
+  const same = newest?.key === key && newest.packages.length === packages.length
+  if (newest && same && packages.every((one, index) => one === newest!.packages[index])) return newest.lacking
+  const text = absentText(components, plans, blueprint)
+  newest = { packages, key, lacking: { text, names: absentNames(parseAbsent(text).keys()) } }
+  return newest.lacking
 }
 
 /** Where the node mounts something over what the bundle has. */

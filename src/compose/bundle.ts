@@ -13,7 +13,7 @@ import { type BundleSummary, putBundle } from '../state/bundles.ts'
 import type { State } from '../state/redis.ts'
 import { canonicalJson, type Digest, digestOf } from '../store/digest.ts'
 import type { Descriptor, Store } from '../store/store.ts'
-import { absentText, parseAbsent } from './absent.ts'
+import { lackingOf } from './absent.ts'
 import { describeApplication } from './application.ts'
 import { planApplication, planBase, planDrivers } from './base.ts'
 import { bundleCommandLine } from './boot-arguments.ts'
@@ -66,8 +66,8 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
   const components = await Promise.all(stack.components.map((ref) => loadComponent(ref, store)))
   const kept = await orderedPlans(request, kernel)
   const { onMiss } = blueprint
-  const tree = request.unlisted ? '' : absentText(components, kept, blueprint)
-  const plans = tree === '' ? kept : [...kept, await planMisses(onMiss, tree, parseAbsent(tree), store)]
+  const lacking = request.unlisted ? undefined : lackingOf(components, kept, blueprint)
+  const plans = lacking?.text ? [...kept, await planMisses(onMiss, lacking, store)] : kept
   let done = 0
   const { segments, stored } = await weaveSegments(plans, request.zstdLevel, context, {
     signal,
@@ -91,7 +91,7 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
     kernel: { release: kernel.name, version: kernel.version },
     segments: segments.map(({ summary }) => summary),
     fullStack: fullStackSize(components),
-    ...(tree === '' ? {} : { misses: { onMiss, absent: await store.write(Buffer.from(tree)) } }),
+    ...(lacking?.text ? { misses: { onMiss, absent: await store.write(Buffer.from(lacking.text)) } } : {}),
   }
   const { manifest, digest } = await writeBundle(request, config, image, stored)
   const composed = { digest, manifest, config, reused: plans.length - woven.length, woven }

@@ -4,7 +4,7 @@ import { BootloomError } from '../config/errors.ts'
 import type { Entry } from '../repository/component.ts'
 import type { Digest } from '../store/digest.ts'
 import type { Store } from '../store/store.ts'
-import { type Absent, absentNames } from './absent.ts'
+import type { Lacking } from './absent.ts'
 import { ownDirectory } from './base.ts'
 import { plainDirectory, type SegmentPlan } from './plan.ts'
 
@@ -19,12 +19,10 @@ export const modulesOf: Record<OnMiss, readonly string[]> = { deny: [], fetch: [
  * What tells of misses on the node: the program that watches and the hashes of the names that it watches for, or the one
  * that reaches back and the tree of what there is to fetch. NATIVE_MISSING when they were not built.
  */
-export async function planMisses(onMiss: OnMiss, tree: string, absent: Absent, store: Store): Promise<SegmentPlan> {
+export async function planMisses(onMiss: OnMiss, { text, names }: Lacking, store: Store): Promise<SegmentPlan> {
   const directory = `${ownDirectory}/misses`
   const [program, data, content] =
-    onMiss === 'fetch'
-      ? (['reach', 'tree', Buffer.from(tree)] as const)
-      : (['watch', 'names', absentNames(absent.keys())] as const)
+    onMiss === 'fetch' ? (['reach', 'tree', Buffer.from(text)] as const) : (['watch', 'names', names] as const)
   const put = async (name: string, bytes: Uint8Array, mode: number): Promise<Entry> => {
     const digest: Digest = await store.write(bytes)
     return { path: `${directory}/${name}`, type: 'file', mode, uid: 0, gid: 0, size: bytes.length, digest }
