@@ -25,8 +25,9 @@ report('storm', [
   atLeast('nodes ready, by their own account', 'nodes', result.ready, nodes),
   atLeast('nodes ready, by the server’s account', 'nodes', result.readyByServer, nodes),
   atLeast('nodes a minute', '1/min', result.perMinute, 1000),
-  atMost('server memory: all its processes and Redis, sum of peaks (RSS)', 'MB', sumOf('peakRss'), 300),
-  toTell('the same, pages that processes share counted once (PSS)', sumOf('peakPss')),
+  // What its processes share (the program itself) is there once.
+  atMost('server memory: all its processes and Redis, sum of peaks (PSS)', 'MB', sumOf('peakPss'), 300),
+  toTell('the same, shared pages counted for each process (RSS)', sumOf('peakRss')),
   ...server.map((who) => toTell(`of the sum: ${who}`, result.usage[who].peakRss / 1e6)),
 ])
 
