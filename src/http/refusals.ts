@@ -1,17 +1,18 @@
 import type { Logger } from '../config/log.ts'
 
-/** Milliseconds in which the same kind from the same address is logged once. */
+/** Milliseconds in which a kind is logged once. */
 const quiet = 60_000
-const maxRemembered = 1000
+/** Addresses can be made up: so many are told apart. */
+const maxAddresses = 1000
 
 /**
- * What was refused, by kind: counted each time, logged once a minute for each kind and address, with how many there were
- * since; so that abuse costs neither the log nor the disk, and is seen.
+ * What was refused, by kind: counted each time, logged at once and then once a minute, with how many there were since and
+ * from how many addresses; so that abuse costs neither the log nor the disk, and is seen.
  */
 export class Refusals {
   readonly #log: Logger
   readonly #counts = new Map<string, number>()
-  readonly #told = new Map<string, { at: number; since: number }>()
+  readonly #told = new Map<string, { readonly at: number; since: number; readonly addresses: Set<string> }>()
 
   constructor(log: Logger) {
     this.#log = log
@@ -28,27 +29,15 @@ export class Refusals {
   add(kind: string, from: string, details: Readonly<Record<string, unknown>> = {}): void {
     const count = (this.#counts.get(kind) ?? 0) + 1
     this.#counts.set(kind, count)
-    const key = `${kind} ${from}`
     const now = Date.now()
-    const before = this.#told.get(key)
+    const before = this.#told.get(kind)
     if (before && now - before.at < quiet) {
       before.since++
+      if (before.addresses.size < maxAddresses) before.addresses.add(from)
       return
     }
-    // Addresses can be made up: beyond so many they share one entry.
-    const place = before || this.#told.size < maxRemembered ? key : `${kind} others`
-    const others = place === key ? undefined : this.#told.get(place)
-    if (others && now - others.at < quiet) {
-      others.since++
-      return
-    }
-    const again = (before ?? others)?.since ?? 0
-    this.#told.set(place, { at: now, since: 0 })
-    this.#log.warn({ event: 'request-refused', kind, from, ...details, count, ...(again > 0 ? { again } : {}) })
-    if (this.#told.size >= maxRemembered) this.#forget(now)
-  }
-
-  #forget(now: number): void {
-    for (const [key, { at }] of this.#told) if (now - at >= quiet) this.#told.delete(key)
+    const again = before && before.since > 0 ? { again: before.since, addresses: before.addresses.size } : {}
+    this.#told.set(kind, { at: now, since: 0, addresses: new Set() })
+    this.#log.warn({ event: 'request-refused', kind, from, ...details, count, ...again })
   }
 }
