@@ -58,6 +58,14 @@ children_of_init() {
   set -f
 }
 
+# leads_session PID
+leads_session() {
+  local line
+  read -r line 2>/dev/null <"/proc/$1/stat" || return 1
+  set -- "$1" ${line##*) }
+  [ "$5" = "$1" ]
+}
+
 # The main process of a service whose start command has ended: the one that its PID file names, or the one left behind.
 find_main() {
   local tries=0 child
@@ -67,7 +75,9 @@ find_main() {
       read -r main 2>/dev/null <"$service_pid_file"
     else
       for child in $(children_of_init); do
-        case " $before " in *" $child "*) ;; *) main=$child && break ;; esac
+        case " $before " in *" $child "*) continue ;; esac
+        # A daemon has a session of its own; what has none may be a helper about to end.
+        if leads_session "$child" || [ $tries -ge 4 ]; then main=$child && break; fi
       done
     fi
     case $main in *[!0-9]*) main='' ;; esac
@@ -201,7 +211,7 @@ supervise() {
   local number
   ending='' keepers=''
   collect_output
-  trap 'ending="reboot -f"' TERM INT
+  trap 'ending=leave' TERM INT
   trap 'ending="poweroff -f"' USR2
   trap 'ending="halt -f"' USR1
   trap 'tell_keepers HUP' HUP

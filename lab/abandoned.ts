@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { endPid } from '../src/machine/process.ts'
 import { type Place, paths } from './place.ts'
-import { endPid, ownerVariable } from './processes.ts'
+import { ownerVariable } from './processes.ts'
 
 /**
  * Ends what outlived a server that was killed: its children and theirs, which have the lab's mark in their environment,

@@ -7,6 +7,8 @@ export interface BootStage {
   readonly stage: string
   /** Milliseconds since 1970. */
   readonly at: number
+  /** Whose DHCP exchange. */
+  readonly by?: string
   readonly detail?: string
   readonly address?: string
   readonly bytes?: number

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { BootloomError } from '../src/config/errors.ts'
-import { inside } from './namespace.ts'
+import { inside } from '../src/machine/namespace.ts'
 
 export interface Page {
   readonly status: number

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createConnection, createServer, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { BootloomError } from '../src/config/errors.ts'
-import { inside } from './namespace.ts'
+import { inside } from '../src/machine/namespace.ts'
 
 export interface Forward {
   /** On 127.0.0.1 of the machine. */

@@ -6,11 +6,12 @@ import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { BootloomError } from '../src/config/errors.ts'
 import type { OnProgress } from '../src/config/progress.ts'
+import { createNamespace, inside, namespaceExists, removeNamespace } from '../src/machine/namespace.ts'
+import { end } from '../src/machine/process.ts'
 import { endAbandoned } from './abandoned.ts'
 import { fetchInside } from './fetch.ts'
-import { createNamespace, inside, namespaceExists, removeNamespace } from './namespace.ts'
 import { network, type Place, paths } from './place.ts'
-import { end, forget, type Recorded, recorded, remember, runningAs, startDaemon, untilReady } from './processes.ts'
+import { forget, type Recorded, recorded, remember, runningAs, startDaemon, untilReady } from './processes.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const httpPort = 8080
@@ -114,7 +115,7 @@ function startServer(place: Place, role: 'control' | 'boot', wrapper: readonly s
   return startDaemon(place, { what: role, command: [command[0]!, ...command.slice(1)], directory: place.directory })
 }
 
-async function startControl(place: Place, signal?: AbortSignal): Promise<void> {
+export async function startControl(place: Place, signal?: AbortSignal): Promise<void> {
   await untilReady(place, {
     process: startServer(place, 'control'),
     named: "the lab's server (control)",

@@ -7,21 +7,23 @@ import { parse, stringify } from 'yaml'
 import type { ListedMiss } from '../src/change/misses.ts'
 import type { ComposeReport } from '../src/change/report.ts'
 import { ApiClient } from '../src/http/api-client.ts'
+import { inside } from '../src/machine/namespace.ts'
+import { end } from '../src/machine/process.ts'
 import { Store } from '../src/store/store.ts'
 import { layOut } from './blueprint.ts'
 import { addressOf, watchBoot } from './boot-watch.ts'
 import { down, startBoot, up } from './lab.ts'
-import { inside } from './namespace.ts'
 import { type LabNode, macOf, startNode } from './node.ts'
 import { paths, placeOf } from './place.ts'
-import { end, runningAs } from './processes.ts'
+import { runningAs } from './processes.ts'
+import { reachFiles } from './reach-files.ts'
 import { becomeRoot } from './root.ts'
 
 /**
  * `npm run prove:misses`: Debian's Apache on two emulated nodes. One is locked: an icon that nobody drove is missed,
- * listed with process and time, accepted, and there after a reboot. The other reaches back: an Apache module that was
- * never loaded is enabled while it runs, and works on its first request; a server that is away and a damaged blob are
- * errors within the deadline. What it does goes to stderr; the last line is one JSON object.
+ * listed with process and time, accepted, and there after a reboot. The other reaches back: an Apache module and a PHP
+ * extension that were never loaded are enabled while it runs, and work on their first request; a server that is away and
+ * a damaged blob are errors within the deadline. What it does goes to stderr; the last line is one JSON object.
  */
 await becomeRoot()
 const place = placeOf({ name: `bootloom-misses-${process.pid}` })
@@ -38,23 +40,8 @@ function proven(what: string, holds: boolean, more: Record<string, unknown> = {}
   if (!holds) process.exitCode = 1
 }
 
-/** As Debian's a2enmod, by a request: a program that Apache hands each path that was asked for. */
-const switchProgram = `#!/bin/sh
-while read -r path; do
-  case $path in /enable/*)
-    ln -s "../mods-available/\${path#/enable/}.load" /etc/apache2/mods-enabled/
-    kill -USR1 "$(cat /run/apache2/apache2.pid)" ;;
-  esac
-done
-`
-const switchConfiguration = `GlobalLog "|/usr/local/sbin/switch" "%U"
-<IfModule headers_module>
-  Header always set X-Module "headers, enabled while running"
-</IfModule>
-`
-
-async function weave(name: string, more: Record<string, unknown>): Promise<string> {
-  const { directory, yaml: ready } = await layOut(place, 'apache')
+async function weave(name: string, template: string, more: Record<string, unknown>): Promise<string> {
+  const { directory, yaml: ready } = await layOut(place, template)
   const yaml = stringify({ ...(parse(ready) as object), name, ...more })
   await api.request('POST', '/v1/blueprints', { yaml, directory })
   const job = (what: string, body: object) =>
@@ -64,10 +51,10 @@ async function weave(name: string, more: Record<string, unknown>): Promise<strin
   return (await job('compose', { level: 'fast' })).digest
 }
 
-async function powerOn(index: number, blueprint: string): Promise<{ node: LabNode; url: string }> {
+async function powerOn(index: number, blueprint: string, memory = 320): Promise<{ node: LabNode; url: string }> {
   await api.request('PUT', `/v1/nodes/${macOf(index)}`, { blueprint })
   const since = Date.now()
-  const node = await startNode(place, { index, memory: 320 })
+  const node = await startNode(place, { index, memory })
   return { node, url: await untilReady(node, since) }
 }
 
@@ -105,7 +92,7 @@ const cli = (...words: string[]) =>
   execa('sh', [launcher, '--state', paths.state(place), ...words], { reject: false, all: true })
 
 async function locked(): Promise<void> {
-  const before = await weave('apache-locked', {})
+  const before = await weave('apache-locked', 'apache', {})
   const { node, url } = await powerOn(1, 'apache-locked')
   const absent = await get(`${url}/icons/text.gif`)
   proven('locked: what the bundle lacks is not there', absent.status >= 400, { status: absent.status })
@@ -127,14 +114,20 @@ async function locked(): Promise<void> {
 }
 
 async function reaching(): Promise<void> {
-  await weave('apache-reach', {
-    onMiss: 'fetch',
-    files: [
-      { path: '/etc/apache2/conf-enabled/switch.conf', content: switchConfiguration },
-      { path: '/usr/local/sbin/switch', content: switchProgram, mode: '0755' },
+  await weave('apache-reach', 'apache-php', {
+    stack: [
+      {
+        deb: {
+          suite: 'bookworm',
+          packages: ['apache2', 'libapache2-mod-php', 'php-sqlite3', 'php-mbstring', 'php-gd'],
+        },
+      },
+      { tree: { path: './apache-php/site', at: '/var/www/html' } },
     ],
+    onMiss: 'fetch',
+    files: reachFiles,
   })
-  const { node, url } = await powerOn(2, 'apache-reach')
+  const { node, url } = await powerOn(2, 'apache-reach', 512)
   const first = await get(`${url}/icons/text.gif`)
   const fetched = await missOf('apache-reach', icon)
   proven('reaching back: an icon comes with its first request', first.status === 200, {
@@ -142,6 +135,7 @@ async function reaching(): Promise<void> {
     waited: fetched?.took,
   })
   await module(url)
+  await extension(url)
   await away(url)
   await damaged(url)
   const console_ = node.serial.text().match(/.*asked for.*/g) ?? []
@@ -162,6 +156,31 @@ async function module(url: string): Promise<void> {
     was: without.head.includes('X-Module'),
     waited: miss?.took,
     process: miss?.process,
+    secondsUntilServed: Number(seconds.toFixed(2)),
+  })
+}
+
+async function extension(url: string): Promise<void> {
+  const without = await get(`${url}/draw.php`)
+  const began = performance.now()
+  await get(`${url}/extend/gd`)
+  let answer = without
+  while (!answer.head.includes('X-Drawn: 89504e47') && performance.now() - began < 60_000) {
+    answer = await get(`${url}/draw.php`)
+  }
+  const seconds = (performance.now() - began) / 1000
+  // A node tells of misses once a second.
+  await sleep(3000)
+  const library = await missOf('apache-reach', '/usr/lib/php/20220829/gd.so', ({ outcome }) => outcome === 'fetched')
+  const all = await api.request<ListedMiss[]>('GET', '/v1/blueprints/apache-reach/misses')
+  const brought = all.filter(({ outcome, firstAt }) => outcome === 'fetched' && firstAt >= (library?.firstAt ?? 0))
+  const holds = without.status === 500 && answer.status === 200 && answer.head.includes('X-Drawn: 89504e47')
+  proven('reaching back: a PHP extension never driven is enabled while it runs, with its libraries', holds, {
+    was: without.status,
+    waited: library?.took,
+    files: brought.length,
+    waitedForAll: brought.reduce((sum, { took = 0 }) => sum + took, 0),
+    request: answer.took,
     secondsUntilServed: Number(seconds.toFixed(2)),
   })
 }

@@ -8,9 +8,11 @@ cd "$root/boot/native"
 built=$root/build/native
 
 # PROGRAM FILES…
-programs='watch watch.c btf.c reports.c server.c
+programs='watch watch.c lookups.c probes.c btf.c reports.c server.c
 opens opens.c
-reach reach.c fuse.c tree.c fetch.c sha256.c reports.c server.c'
+reach reach.c fuse.c tree.c fetch.c sha256.c reports.c server.c
+agent agent.c kexec.c drift.c sha256.c server.c
+learn learn.c server.c'
 
 stale() {
   [ ! -x "$built/$1" ] || [ -n "$(find . "$root/lab/native.sh" -newer "$built/$1" | head -n 1)" ]

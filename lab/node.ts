@@ -2,12 +2,14 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { BootloomError } from '../src/config/errors.ts'
-import { type Firmware, firmwareArguments, type Nic } from './firmware.ts'
-import { createTap, inside } from './namespace.ts'
+import { type Firmware, firmwareArguments, type Nic } from '../src/machine/firmware.ts'
+import { createTap, inside } from '../src/machine/namespace.ts'
+import { end, isRunning } from '../src/machine/process.ts'
+import { passPrompt, qemuCommand } from '../src/machine/qemu.ts'
+import { qmp } from '../src/machine/qmp.ts'
+import { SerialLog } from '../src/machine/serial.ts'
 import { type Place, paths } from './place.ts'
-import { end, forget, isRunning, type Recorded, runningAs, startDaemon, untilReady } from './processes.ts'
-import { qmp } from './qmp.ts'
-import { SerialLog } from './serial.ts'
+import { forget, type Recorded, runningAs, startDaemon, untilReady } from './processes.ts'
 
 export interface NodeOptions {
   /** 1 to 99: names its tap and directory. */
@@ -67,16 +69,8 @@ export class LabNode {
     await this.passPrompt()
   }
 
-  /**
-   * QEMU's NIC ROM asks for two seconds whether somebody wants its command line; any key but Ctrl-B says no. Servers'
-   * ROMs do not ask. When the prompt is not seen, it passes by itself.
-   */
   async passPrompt(): Promise<void> {
-    if (this.settings.firmware !== 'bios') return
-    const seen = await this.serial.waitFor('for the iPXE command line', 3000).catch(() => undefined)
-    if (!seen) return
-    const space = { keys: [{ type: 'qcode', data: 'spc' }] }
-    await qmp(qmpSocketOf(this.#place, this.settings.index), 'send-key', space)
+    await passPrompt(this.settings.firmware, this.serial, qmpSocketOf(this.#place, this.settings.index))
   }
 
   /** As pulling its plug. The log of its console stays. */
@@ -104,16 +98,16 @@ export async function startNode(place: Place, options: NodeOptions): Promise<Lab
   const log = consoleLogOf(place, settings.index)
   const process = startDaemon(place, {
     what,
-    command: inside(place.name, [
-      'qemu-system-x86_64',
-      ...['-name', `${place.name}-${settings.index}`, '-m', String(settings.memory)],
-      // Any server has RDRAND; without it a node waits a second for its entropy pool before its first random number.
-      ...['-accel', 'tcg', '-cpu', 'qemu64,+rdrand'],
-      ...['-nodefaults', '-display', 'none', ...firmware],
-      '-chardev',
-      `socket,id=serial,path=${consoleSocketOf(place, settings.index)},server=on,wait=off,logfile=${log}`,
-      ...['-serial', 'chardev:serial', '-qmp', `unix:${qmpSocketOf(place, settings.index)},server=on,wait=off`],
-    ]),
+    command: inside(
+      place.name,
+      qemuCommand({
+        name: `${place.name}-${settings.index}`,
+        memory: settings.memory,
+        firmware,
+        console: `socket,id=serial,path=${consoleSocketOf(place, settings.index)},server=on,wait=off,logfile=${log}`,
+        control: qmpSocketOf(place, settings.index),
+      }),
+    ),
   })
   await untilReady(place, {
     process,

@@ -10,13 +10,7 @@ export interface Place {
 const defaultName = 'bootloom-lab'
 
 /** The lab's own network: what stands on its bridge. */
-export const network = {
-  bridge: 'br0',
-  address: '10.77.0.1',
-  prefix: 16,
-  subnet: '10.77.0.0/16',
-  range: ['10.77.0.100', '10.77.0.199'],
-} as const
+export { network } from '../src/machine/namespace.ts'
 
 export interface PlaceOptions {
   /** Default `bootloom-lab`. */

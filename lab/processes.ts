@@ -4,37 +4,19 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lastLines } from '../src/config/command.ts'
 import { BootloomError } from '../src/config/errors.ts'
+import { identityOf, isRunning, type ProcessIdentity } from '../src/machine/process.ts'
 import { type Place, paths } from './place.ts'
 
-/** A process that a lab started: its start time tells it from a later process that was given the same id. */
-export interface Recorded {
+/** A process that a lab started. */
+export interface Recorded extends ProcessIdentity {
   readonly what: string
-  readonly pid: number
-  /** Clock ticks after the machine's start (proc(5), stat, field 22). */
-  readonly startedAt: string
-  /** The machine's start that the ticks count from. */
-  readonly machineStart: string
-}
-
-const machineStart = () => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-
-/** Undefined when there is no such process, or only what its parent has not yet collected. */
-function startOf(pid: number): string | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The name in parentheses may itself hold spaces and parentheses.
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    return fields[0] === 'Z' ? undefined : fields[19]
-  } catch {
-    return undefined
-  }
 }
 
 const fileOf = (place: Place, what: string) => join(paths.runs(place), `${what}.json`)
 
 /** Writes down a process, so that whoever comes next can end it. */
 export function remember(place: Place, what: string, pid: number): Recorded {
-  const recorded: Recorded = { what, pid, startedAt: startOf(pid) ?? '', machineStart: machineStart() }
+  const recorded: Recorded = { what, ...identityOf(pid) }
   mkdirSync(paths.runs(place), { recursive: true })
   writeFileSync(fileOf(place, what), JSON.stringify(recorded))
   return recorded
@@ -62,33 +44,8 @@ export function recorded(place: Place): Recorded[] {
     })
 }
 
-export function isRunning(process: Recorded): boolean {
-  return (
-    process.startedAt !== '' && process.machineStart === machineStart() && startOf(process.pid) === process.startedAt
-  )
-}
-
 export const runningAs = (place: Place, what: string): Recorded | undefined =>
   recorded(place).find((process) => process.what === what && isRunning(process))
-
-/** Asks the process to end and, once `patience` milliseconds have passed, ends it. Never touches another of the same id. */
-export async function end(process: Recorded, patience = 5000): Promise<void> {
-  for (const [signal, milliseconds] of [['SIGTERM', patience] as const, ['SIGKILL', 2000] as const]) {
-    if (!isRunning(process)) return
-    try {
-      globalThis.process.kill(process.pid, signal)
-    } catch {
-      return
-    }
-    for (let waited = 0; waited < milliseconds && isRunning(process); waited += 20) await sleep(20)
-  }
-}
-
-/** Ends a process known by its id alone, which we have just learnt to be ours. */
-export async function endPid(pid: number, patience = 2000): Promise<void> {
-  const startedAt = startOf(pid)
-  if (startedAt !== undefined) await end({ what: '', pid, startedAt, machineStart: machineStart() }, patience)
-}
 
 /** Stands in the environment of all that a lab starts, and of what that starts in turn. */
 export const ownerVariable = 'LAB_OF_BOOTLOOM'

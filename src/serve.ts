@@ -69,7 +69,7 @@ export async function startBoot(settings: Settings, log: Logger): Promise<Server
       log,
     }
     for (const { address } of interfaces) {
-      const shared = { bundles, hot, admission, delivery, holders }
+      const shared = { bundles, hot, admission, delivery, holders, heartbeat: settings.fleet.heartbeat }
       parts.push(await startNodeServer({ ...node, ...shared, address, settings: settings.http }))
       if (settings.tftp.enabled) parts.push(await serveTftp(settings, address, space))
     }

@@ -18,6 +18,7 @@ const rooms = [
   ['repository'],
   ['state'],
   ['store'],
+  ['machine'],
   ['config'],
 ]
 const levelOf = (room: string) => rooms.findIndex((line) => line.includes(room))

@@ -79,12 +79,14 @@ static void *tell_looked(void *unused) {
   for (;;) {
     sleep(3);
     pthread_mutex_lock(&lock);
+    unsigned left = 0;
     for (unsigned i = 0; i < looked_count; i++) {
       const struct entry *entry = &entries[looked[i].node];
       /* Of what was brought since, that is told. */
-      if (entry->told < 2) reports_add(looked[i].pid, looked[i].process, 1, "answered", 0, entry->path);
+      if (entry->told < 2 && reports_add(looked[i].pid, looked[i].process, 1, "answered", 0, entry->path) < 0)
+        looked[left++] = looked[i];
     }
-    looked_count = 0;
+    looked_count = left;
     pthread_mutex_unlock(&lock);
   }
   return NULL;

@@ -22,7 +22,7 @@ static void escaped(char *out, size_t size, const char *text) {
   out[at] = 0;
 }
 
-void reports_add(int pid, const char *process, unsigned count, const char *outcome, long took, const char *path) {
+int reports_add(int pid, const char *process, unsigned count, const char *outcome, long took, const char *path) {
   struct timespec up;
   clock_gettime(CLOCK_BOOTTIME, &up);
   char name[64], place[12400], line[sizeof place + 192];
@@ -31,11 +31,13 @@ void reports_add(int pid, const char *process, unsigned count, const char *outco
   int size = snprintf(line, sizeof line, "%ld.%03ld\t%d\t%s\t%u\t%s\t%ld\t%s\n", (long)up.tv_sec, up.tv_nsec / 1000000,
                       pid, name, count, outcome, took, place);
   pthread_mutex_lock(&lock);
-  if (held + (size_t)size <= sizeof waiting) {
+  int fits = held + (size_t)size <= sizeof waiting;
+  if (fits) {
     memcpy(waiting + held, line, (size_t)size);
     held += (size_t)size;
   }
   pthread_mutex_unlock(&lock);
+  return fits ? 0 : -1;
 }
 
 /* A server that is away is asked again, less and less often; new lines gather meanwhile. */

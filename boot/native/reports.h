@@ -9,7 +9,7 @@ void reports_start(const struct server *server);
 /*
  * One line: seconds since boot, process id, its name, how often, what became of it (`missed`, or of one that reached
  * back: `answered`, `fetched`, `away`, `corrupt`, `refused`), milliseconds that it took, and the path; tabs between, and
- * %XX for what may not stand in a line. Dropped when more wait than fit.
+ * %XX for what may not stand in a line. -1 when more wait than fit.
  */
-void reports_add(int pid, const char *process, unsigned count, const char *outcome, long took, const char *path);
+int reports_add(int pid, const char *process, unsigned count, const char *outcome, long took, const char *path);
 #endif

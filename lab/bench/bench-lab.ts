@@ -15,8 +15,14 @@ export interface BenchLab {
   compose(blueprint: string, options: { level?: 'fast' | 'thorough'; full?: true }): Promise<ComposeReport>
 }
 
-/** Runs a measurement in a lab of its own, whose state is kept for the next run. What it does is told on stderr. */
-export async function inBenchLab(measure: (lab: BenchLab) => Promise<void>): Promise<void> {
+/**
+ * Runs a measurement in a lab of its own, whose state is kept for the next run. What it does is told on stderr.
+ * `settings` go over the lab's own.
+ */
+export async function inBenchLab(
+  measure: (lab: BenchLab) => Promise<void>,
+  settings: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
   await becomeRoot()
   const place = placeOf({ name: 'bootloom-bench' })
   let told = ''
@@ -26,7 +32,7 @@ export async function inBenchLab(measure: (lab: BenchLab) => Promise<void>): Pro
   }
   // Laid out anew: what an earlier run had is of the blueprints as they were then.
   await rm(paths.blueprints(place), { recursive: true, force: true })
-  await up(place, { held: true, progress })
+  await up(place, { held: true, settings, progress })
   const api = new ApiClient(paths.api(place))
   try {
     await measure({

@@ -9,31 +9,40 @@ export interface Weighed {
   readonly blueprint: string
   readonly files: number
   readonly kept: number
-  readonly fullFiles: number
-  readonly full: number
+  /** All that the blueprint's stack has. */
+  readonly stack: number
+  /** The golden image that the bundle takes the place of, and the same without the kernel's modules. */
+  readonly image: number
+  readonly withoutModules: number
 }
 
 /** Writes templates/blueprints/README.md from the blueprints and what they were found to weigh. */
 export async function writeReadme(all: readonly Weighed[]): Promise<void> {
   const rows = await Promise.all(
-    all.map(async ({ blueprint, files, kept, fullFiles, full }) => {
+    all.map(async ({ blueprint, files, kept, stack, image }) => {
       const { description } = parse(await readFile(join(templates, `${blueprint}.yaml`), 'utf8')) as {
         description: string
       }
       const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1)
-      const ratio = `${(full / kept).toFixed(1)} ×`
       return [
         `[${blueprint}](${blueprint}.yaml)`,
         description,
         String(files),
-        megabytes(kept),
-        String(fullFiles),
-        megabytes(full),
-        ratio,
+        ...[kept, stack, image].map(megabytes),
+        ...[stack, image].map((other) => `${(other / kept).toFixed(1)} ×`),
       ]
     }),
   )
-  const headings = ['blueprint', '', 'files', 'MB', 'files of the full stack', 'MB', 'smaller']
+  const headings = [
+    'blueprint',
+    '',
+    'files',
+    'MB',
+    'stack, MB',
+    'golden image, MB',
+    'smaller than its stack',
+    'than the image',
+  ]
   await writeFile(join(templates, 'README.md'), `${introduction}\n${markdownTable(headings, rows)}\n`)
 }
 
@@ -43,6 +52,8 @@ const introduction = `# Ready-made blueprints
 file to begin your own with; every key is in the [reference](../../docs/reference/blueprint.md). For packages that none
 of them names, \`bootloom blueprint init NAME --package PACKAGE\` writes a first one.
 
-MB are those of the initramfs, without the kernel; the bundle and its full stack are compressed at the same level
-(\`fast\`). Written by \`npm run docs:blueprints\`.
+MB are those of the initramfs, without the kernel, all compressed at the same level (\`fast\`). The *stack* is what the
+blueprint draws on: Debian's essential packages and those that it names, with what they depend on. The *golden image* is
+what a server would have been installed from: Debian's base system as debootstrap makes it, the packages with what they
+recommend, and the kernel's modules. Written by \`npm run docs:blueprints\`.
 `

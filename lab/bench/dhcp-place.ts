@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { run } from '../../src/config/command.ts'
 import { BootloomError } from '../../src/config/errors.ts'
-import { inside } from '../namespace.ts'
+import { inside } from '../../src/machine/namespace.ts'
 
 /** A server's namespace and a client's, joined by a veth pair; each server under test has a directory of its own. */
 export interface DhcpPlace {

@@ -8,8 +8,8 @@ import { updateBlueprint } from '../../src/state/blueprints.ts'
 import { moveChannel } from '../../src/state/channels.ts'
 import { recordComponent } from '../../src/state/components.ts'
 import { keys } from '../../src/state/keys.ts'
+import type { Batch } from '../../src/store/batch.ts'
 import { canonicalJson, type Digest, digestOf } from '../../src/store/digest.ts'
-import type { Batch } from '../../src/store/store.ts'
 
 /** How much of a fleet is made up. */
 export interface FleetSize {

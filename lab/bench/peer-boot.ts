@@ -1,10 +1,11 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../../src/config/command.ts'
+import { createNamespace, inside, removeNamespace } from '../../src/machine/namespace.ts'
+import { end } from '../../src/machine/process.ts'
 import { fetchInside } from '../fetch.ts'
-import { createNamespace, inside, removeNamespace } from '../namespace.ts'
 import { network, type Place } from '../place.ts'
-import { end, startDaemon } from '../processes.ts'
+import { startDaemon } from '../processes.ts'
 
 const port = 8080
 const origin = `http://${network.address}:${port}`

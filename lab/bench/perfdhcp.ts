@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { BootloomError } from '../../src/config/errors.ts'
-import { inside } from '../namespace.ts'
+import { inside } from '../../src/machine/namespace.ts'
 
 /** One run of perfdhcp at a steady rate of new exchanges. */
 export interface Trial {

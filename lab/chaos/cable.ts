@@ -3,9 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { run } from '../../src/config/command.ts'
 import { BootloomError } from '../../src/config/errors.ts'
-import { inside } from '../namespace.ts'
+import { inside } from '../../src/machine/namespace.ts'
+import { end } from '../../src/machine/process.ts'
 import { network, type Place, paths } from '../place.ts'
-import { end, type Recorded, startDaemon } from '../processes.ts'
+import { type Recorded, startDaemon } from '../processes.ts'
 import { nodesInterface, nodesNamespace, settleNodesInterface } from '../storm/network.ts'
 
 /** What a cable does to the frames it carries. Percentages, milliseconds, bytes a second. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ApiClient } from '../../src/http/api-client.ts'
-import type { Firmware } from '../firmware.ts'
+import type { Firmware } from '../../src/machine/firmware.ts'
 import { down, up } from '../lab.ts'
 import { macOf, startNode } from '../node.ts'
 import { network, type Place, paths } from '../place.ts'

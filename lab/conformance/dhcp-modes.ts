@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Dialect, dialects, snippet } from '../../src/dhcp/snippets.ts'
-import { type Firmware, firmwares } from '../firmware.ts'
+import { type Firmware, firmwares } from '../../src/machine/firmware.ts'
 import { down, up } from '../lab.ts'
 import { network, type Place, placeOf } from '../place.ts'
 import { becomeRoot } from '../root.ts'

@@ -3,9 +3,9 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../../src/config/command.ts'
 import type { Dialect } from '../../src/dhcp/snippets.ts'
-import { inside } from '../namespace.ts'
+import { inside } from '../../src/machine/namespace.ts'
+import { endPid } from '../../src/machine/process.ts'
 import { network, type Place } from '../place.ts'
-import { endPid } from '../processes.ts'
 
 /** Another DHCP server on a lab's network, in a namespace of its own, with an address of its own. */
 export interface OtherDhcp {

@@ -4,9 +4,10 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { run } from '../../src/config/command.ts'
 import { BootloomError } from '../../src/config/errors.ts'
+import { isRunning } from '../../src/machine/process.ts'
 import { fetchInside } from '../fetch.ts'
 import { network, type Place } from '../place.ts'
-import { isRunning, runningAs } from '../processes.ts'
+import { runningAs } from '../processes.ts'
 import {
   createNodesNamespace,
   insideNodes,

@@ -267,6 +267,13 @@ writable: [ { path: /run/postgresql, owner: postgres, mode: "2775" } ]
         says: 'pg_dump (PostgreSQL) 15',
       },
       {
+        rule: 'postgresql-shell',
+        command: postgres('postgres'),
+        input: "COPY (SELECT 40 + 2) TO PROGRAM 'read found && echo shell found $found';\n",
+        user: 'postgres',
+        says: 'shell found 42',
+      },
+      {
         rule: 'time-zones-by-name',
         command: postgres('postgres'),
         input: "SELECT ('2024-01-01 00:00+00'::timestamptz AT TIME ZONE 'Asia/Tokyo')::text AS found;\n",

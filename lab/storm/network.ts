@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { run } from '../../src/config/command.ts'
-import { inside, namespaceExists, removeNamespace } from '../namespace.ts'
+import { inside, namespaceExists, removeNamespace } from '../../src/machine/namespace.ts'
 import { network, type Place } from '../place.ts'
 
 /** What a storm's nodes lease. */

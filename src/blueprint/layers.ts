@@ -50,7 +50,7 @@ function lay(components: readonly Component[]): Layers {
 }
 
 /** The paths of a stack that match a glob, sorted. */
-export function matching({ prefix, matches, literal }: Glob, { at, paths }: Layers): string[] {
+export function matching({ prefix, matches, literal }: Omit<Glob, 'text'>, { at, paths }: Layers): string[] {
   if (literal !== undefined) return at.has(literal) ? [literal] : []
   let low = 0
   let high = paths.length

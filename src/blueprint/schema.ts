@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { promotion, verify, windows } from './policy-schema.ts'
 import { absolutePath, listedService, refuseCircles, start, unitName } from './service-schema.ts'
 import { port, probe, workloadStep } from './step-schema.ts'
 
@@ -81,6 +82,12 @@ export const blueprintSchema = z
           .regex(/^[\x20-\x7e]*$/, 'must be printable ASCII')
           .default('')
           .describe('More words for the kernel command line.'),
+        kexec: z
+          .boolean()
+          .optional()
+          .describe(
+            'Whether a running node that is told to boot anew jumps into it without its firmware; unless said, with the cloud kernel it does.',
+          ),
       })
       .prefault({}),
     start: start.optional().describe('How the application is started, where no unit of the stack says so.'),
@@ -120,6 +127,17 @@ export const blueprintSchema = z
       )
       .default([])
       .describe('Directories made at start, such as those below /run.'),
+    verify: verify
+      .optional()
+      .describe(
+        'Boot a new bundle in a virtual machine and drive it over the network before `stable` moves to it; `true` takes all as it stands here.',
+      ),
+    promote: promotion
+      .default('auto')
+      .describe(
+        'Who moves `stable` to a new bundle: `auto`, Bootloom; `auto-security`, Bootloom for security updates and an admin for all else; `manual`, an admin.',
+      ),
+    windows: windows.default([]).describe('When Bootloom may move `stable`; at any time unless named.'),
   })
   .superRefine(({ start, service, services }, context) => {
     const given = Object.entries({ start, service, services }).flatMap(([key, value]) => (value ? [key] : []))
@@ -129,3 +147,7 @@ export const blueprintSchema = z
   })
 
 export type Blueprint = z.infer<typeof blueprintSchema>
+
+/** Whether something stands between a new bundle and `stable`: it is then not published at once. */
+export const isGated = ({ verify, promote, windows }: Blueprint): boolean =>
+  verify !== undefined || promote !== 'auto' || windows.length > 0

@@ -1,6 +1,6 @@
 import type { Component } from '../repository/component.ts'
 import type { Store } from '../store/store.ts'
-import { type Layers, layersOf } from './layers.ts'
+import { type Layers, layersOf, matching } from './layers.ts'
 
 /** Reads small text files of a stack, such as unit files and /etc/passwd, without a directory that it is installed in. */
 export class StackFiles {
@@ -27,7 +27,7 @@ export class StackFiles {
   async read(path: string): Promise<string | undefined> {
     const entry = this.#layers.at.get(this.real(path))?.entry
     if (entry?.digest === undefined || entry.size > 1024 * 1024) return undefined
-    return (await this.#store.read(entry.digest)).toString('utf8')
+    return this.#store.readNow(entry.digest).toString('utf8')
   }
 
   /** The package, tree or other component that a path comes from. */
@@ -39,10 +39,7 @@ export class StackFiles {
   /** Names of what stands in a directory, sorted. */
   namesIn(directory: string): readonly string[] {
     const prefix = `${this.real(directory)}/`
-    const names: string[] = []
-    for (const path of this.#layers.at.keys()) {
-      if (path.startsWith(prefix) && !path.includes('/', prefix.length)) names.push(path.slice(prefix.length))
-    }
-    return names.sort()
+    const matches = (path: string) => !path.includes('/', prefix.length)
+    return matching({ prefix, matches, literal: undefined }, this.#layers).map((path) => path.slice(prefix.length))
   }
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { ForeignBlueprint } from '../blueprint/foreign.ts'
 import { isForeign, parseAnyBlueprint } from '../blueprint/parse.ts'
-import type { Blueprint } from '../blueprint/schema.ts'
+import { type Blueprint, isGated } from '../blueprint/schema.ts'
 import { BootloomError } from '../config/errors.ts'
 import { nearest } from '../config/nearest.ts'
 import { type BlueprintRecord, blueprintNames, getBlueprint, updateBlueprint } from '../state/blueprints.ts'
@@ -42,6 +42,7 @@ export async function applyBlueprint(
       directory,
       digest,
       updatedAt: Date.now(),
+      ...(!isForeign(blueprint) && isGated(blueprint) ? { gated: true as const } : {}),
       ...(current?.stackDigest ? { stackDigest: current.stackDigest } : {}),
       ...(current?.stackSources ? { stackSources: current.stackSources } : {}),
       ...(current?.profileDigest &&

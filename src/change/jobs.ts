@@ -1,11 +1,16 @@
 import { isForeign } from '../blueprint/parse.ts'
 import type { OnProgress } from '../config/progress.ts'
+import type { PartName } from '../state/changes.ts'
+import type { Digest } from '../store/digest.ts'
 import { appliedBlueprint } from './applied.ts'
 import type { Context } from './context.ts'
 import { type Draft, type DraftRequest, draftBlueprint } from './draft.ts'
 import { composeForeign } from './foreign.ts'
 import { type ImpactJob, type ImpactResults, performImpact } from './impact-jobs.ts'
+import { type LearnedJob, takeLearned } from './learn.ts'
 import { type ObserveOptions, observeBlueprint } from './observe.ts'
+import { type Taken, takeRoad } from './pipeline/road.ts'
+import { weaveThoroughly } from './pipeline/thorough.ts'
 import type { ComposeReport, ObserveReport, UpdateReport } from './report.ts'
 import { updateBlueprintStack } from './update.ts'
 import { composeBlueprint, refreshBlueprint, type WeaveOptions } from './weave.ts'
@@ -15,8 +20,11 @@ export type Job =
   | { readonly kind: 'update'; readonly blueprint: string }
   | ({ readonly kind: 'observe'; readonly blueprint: string } & ObserveOptions)
   | ({ readonly kind: 'compose'; readonly blueprint: string } & Omit<WeaveOptions, 'reason'>)
+  | ({ readonly kind: 'learned'; readonly blueprint: string } & LearnedJob)
   | { readonly kind: 'refresh'; readonly blueprint: string }
   | ({ readonly kind: 'draft' } & DraftRequest)
+  | ({ readonly kind: 'change' } & PartName)
+  | { readonly kind: 'thorough'; readonly blueprint: string; readonly bundle: Digest }
   | ImpactJob
 
 export type JobKind = Job['kind']
@@ -24,10 +32,13 @@ export type JobKind = Job['kind']
 interface Results extends ImpactResults {
   update: UpdateReport
   observe: ObserveReport
+  learned: ObserveReport
   compose: ComposeReport
   /** null: nothing had changed. */
   refresh: ComposeReport | null
   draft: Draft
+  change: Taken
+  thorough: undefined
 }
 
 export type JobResult<K extends JobKind> = Results[K]
@@ -49,10 +60,17 @@ export async function perform(
       if (isForeign(blueprint)) return composeForeign({ blueprint, record }, work)
       return composeBlueprint(job.blueprint, { ...job, reason: 'composed' }, work)
     }
+    case 'learned':
+      return takeLearned(job.blueprint, job, work)
     case 'refresh':
       return refreshBlueprint(job.blueprint, work)
     case 'draft':
       return draftBlueprint(job, work)
+    case 'change':
+      return takeRoad({ change: job.change, blueprint: job.blueprint }, work)
+    case 'thorough':
+      await weaveThoroughly(job.blueprint, job.bundle, work)
+      return undefined
     case 'impact-index':
     case 'impact-pending':
     case 'impact-security':

@@ -21,25 +21,33 @@ export interface ObserveOptions {
  * Watches the application run and adds what it touched to the profile; the stack is brought up first when there is none.
  */
 export async function observeBlueprint(name: string, options: ObserveOptions, work: Work): Promise<ObserveReport> {
-  const { context } = work
-  const applied = await wovenBlueprint(context, name)
+  const applied = await wovenBlueprint(work.context, name)
   const { stack, digest } = await currentStack(applied, work)
-  const { profile: found, record } = await watchStack(applied, { stack, digest }, options, work)
+  return keepObservation(applied, await watchStack(applied, { stack, digest }, options, work), options, work)
+}
+
+/** Adds what was found to what is known of the blueprint. */
+export async function keepObservation(
+  { record: { name, profileDigest: known, observationDigest: last } }: Applied,
+  { profile: found, record }: Observation,
+  { fresh }: Pick<ObserveOptions, 'fresh'>,
+  { context }: Work,
+): Promise<ObserveReport> {
   const { store } = context
-  const known = applied.record.profileDigest
   const before = known === undefined ? undefined : await store.readJson<Profile>(known)
-  const profile = before && !options.fresh ? unite(before, found) : found
-  const last = options.fresh ? undefined : applied.record.observationDigest
+  const profile = before && !fresh ? unite(before, found) : found
+  const earlier = fresh || last === undefined ? undefined : await store.readJson<ObservationRecord>(last)
+  // A node tells nothing to compare a replay with: what an earlier run told of that stays.
+  const told = earlier && record.methods.includes('node') ? earlier : record
   // Who touched a path first stays, also where this run did not touch it.
-  const earlier = last === undefined ? {} : (await store.readJson<ObservationRecord>(last)).first
-  const observation = { ...record, first: { ...record.first, ...earlier } }
+  const observation = { ...told, first: { ...record.first, ...earlier?.first } }
   const [profileDigest, observationDigest] = await Promise.all([store.writeJson(profile), store.writeJson(observation)])
   await remember(context, name, { profileDigest, observationDigest })
   const paths = new Set(before?.paths.map(({ path }) => path))
   return {
     blueprint: name,
     profile: profileDigest,
-    stack: digest,
+    stack: found.stack,
     methods: profile.methods,
     paths: profile.paths.length,
     added: before ? found.paths.flatMap(({ path }) => (paths.has(path) ? [] : [path])) : null,

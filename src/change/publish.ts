@@ -3,10 +3,11 @@ import { BootloomError } from '../config/errors.ts'
 import { contentOf, sameContent, staleNodes } from '../fleet/stale.ts'
 import { getBlueprint } from '../state/blueprints.ts'
 import { recordContent } from '../state/bundles.ts'
-import { type ChannelName, getChannels, getHold, moveChannel } from '../state/channels.ts'
+import { type ChannelName, channelPointers, getChannels, getHold, moveChannel } from '../state/channels.ts'
 import { addEvent } from '../state/events.ts'
 import type { Digest } from '../store/digest.ts'
 import type { Context } from './context.ts'
+import { openFromBundle } from './pipeline/open.ts'
 
 interface Publication {
   readonly blueprint: string
@@ -19,7 +20,8 @@ interface Publication {
 }
 
 /**
- * Moves both channels to the bundle: there is nothing between candidate and stable that could object. A bundle woven
+ * Moves both channels to the bundle, unless the blueprint has something between candidate and stable that could object
+ * (`isGated`): then the candidate alone, and a change takes it from there. A bundle woven
  * from a selection (or fetched for a blueprint) that is no longer the newest came too late and is not published, nor is
  * one that nodes did not come up with, or that somebody rolled back: whatever the level it is woven at this time.
  */
@@ -33,16 +35,45 @@ export async function publish(
   const record = await getBlueprint(redis, blueprint)
   if ('selection' in of ? record?.selectionDigest !== of.selection : record?.digest !== of.applied) return
   await recordContent(redis, bundle, await contentOf(context.store, bundle))
-  await moveUnlessHeld(context, publication, 'candidate')
-  const moved = await moveUnlessHeld(context, publication, 'stable')
-  if (!moved) return
-  const stale = await staleNodes(redis, context.store, blueprint, bundle)
+  const open = record?.gated ? await openChannels(context, publication) : (['candidate', 'stable'] as const)
+  for (const channel of open) {
+    const moved = await moveUnlessHeld(context, publication, channel)
+    if (moved && channel === 'stable') await tellPublished(context, publication)
+  }
+}
+
+/**
+ * The channels of a gated blueprint that a bundle may come to at once: `stable` when that has these very files already.
+ * A bundle of others comes to the candidate alone, and a change takes it further; one that is there already, at whatever
+ * level, is under way.
+ */
+async function openChannels(context: Context, publication: Publication): Promise<readonly ChannelName[]> {
+  const { blueprint, bundle, woven, level } = publication
+  const { stable, candidate } = await channelPointers(context.state.redis, blueprint)
+  const isSame = async (other: Digest | undefined) =>
+    other !== undefined && (await sameContent(context.store, other, bundle))
+  const isCandidate = await isSame(candidate)
+  // The thorough level follows in the background, and has nothing to say where something newer is under way.
+  if (await isSame(stable)) return level === 'thorough' && !isCandidate ? ['stable'] : ['candidate', 'stable']
+  if (isCandidate) return []
+  await openFromBundle(context, blueprint, { bundle, stable: stable ?? null, candidate: candidate ?? null, woven })
+  return ['candidate']
+}
+
+/** Tells that a bundle came to `stable`, and which nodes run something else now. */
+export async function tellPublished(context: Context, publication: Publication): Promise<void> {
+  const { redis } = context.state
+  const stale = await staleNodes(redis, context.store, publication.blueprint, publication.bundle)
   await addEvent(redis, { event: 'bundle-published', ...publication, stale })
   context.log.info({ event: 'bundle-published', ...publication, stale })
 }
 
 /** True when the channel moved; false when it stood there already, or is kept from this bundle. */
-async function moveUnlessHeld(context: Context, publication: Publication, channel: ChannelName): Promise<boolean> {
+export async function moveUnlessHeld(
+  context: Context,
+  publication: Publication,
+  channel: ChannelName,
+): Promise<boolean> {
   const { blueprint, bundle, reason } = publication
   const { redis } = context.state
   const [hold, channels] = await Promise.all([getHold(redis, blueprint), getChannels(redis, blueprint)])
@@ -51,10 +82,7 @@ async function moveUnlessHeld(context: Context, publication: Publication, channe
   const held = hold && (await sameContent(context.store, hold.bundle, bundle))
   const undone = last?.rollback && last.from && (await sameContent(context.store, last.from as Digest, bundle))
   if (held || undone) {
-    const event = { event: 'bundle-withheld', blueprint, channel, bundle, reason: held ? 'held' : 'rolled back' }
-    await addEvent(redis, event)
-    context.log.warn(event)
-    return false
+    return withhold(context, publication, channel, held ? 'held' : 'rolled back')
   }
   try {
     const automatic = { held: hold?.bundle ?? null }
@@ -64,6 +92,21 @@ async function moveUnlessHeld(context: Context, publication: Publication, channe
     if (error instanceof BootloomError && error.code === 'CHANNEL_HELD') {
       return moveUnlessHeld(context, publication, channel)
     }
+    if (error instanceof BootloomError && error.code === 'ROLLOUT_UNDER_WAY') {
+      return withhold(context, publication, channel, 'rollout')
+    }
     throw error
   }
+}
+
+async function withhold(
+  context: Context,
+  { blueprint, bundle }: Publication,
+  channel: ChannelName,
+  reason: 'held' | 'rolled back' | 'rollout',
+): Promise<false> {
+  const event = { event: 'bundle-withheld', blueprint, channel, bundle, reason }
+  await addEvent(context.state.redis, event)
+  context.log.warn(event)
+  return false
 }

@@ -57,11 +57,11 @@ export async function replayBundle(
   return verdict
 }
 
-/** Of the same stack: another site, or another version, may answer otherwise. */
+/** Of the same stack: another site, or another version, may answer otherwise. A node tells no answers. */
 async function lastObservation({ record }: Applied, stack: Digest, { context: { store } }: Work) {
   if (record.observationDigest === undefined) return undefined
   const observation = await store.readJson<ObservationRecord>(record.observationDigest)
-  return observation.stack === stack ? observation : undefined
+  return observation.stack === stack && !observation.methods.includes('node') ? observation : undefined
 }
 
 /** Keeps what a replay found lacking, from now on. */

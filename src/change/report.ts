@@ -47,8 +47,15 @@ export interface UpdateReport {
   readonly blueprint: string
   readonly stack: Digest
   readonly changed: readonly VersionChange[]
-  /** `woven`: a selected file differs, the bundle is new. `unaffected`: none does. `not-woven`: there was no bundle. */
-  readonly verdict: 'unchanged' | 'unaffected' | 'woven' | 'not-woven'
+  /**
+   * `woven`: a selected file differs, the bundle is new. `unaffected`: none does. `not-woven`: there was no bundle.
+   * `held`, `waiting`: a new bundle is not promoted, or not yet.
+   */
+  readonly verdict: 'unchanged' | 'unaffected' | 'woven' | 'not-woven' | 'held' | 'waiting'
+  /** Why it is so, where there is more to say. */
+  readonly why?: string
+  /** The change that it was part of. */
+  readonly change?: string
   readonly bundle?: Digest
   readonly seconds: number
 }

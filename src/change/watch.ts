@@ -14,11 +14,14 @@ export class TreeWatch {
   readonly #context: Context
   readonly #workshop: Workshop
   readonly #log: Logger
+  readonly #onChange: () => void
   readonly #watched = new Map<string, { readonly trees: string; readonly stop: AbortController }>()
   readonly #busy = new Map<string, 'once' | 'again'>()
   #thorough = new Map<string, AbortController>()
 
-  constructor(context: Context, workshop: Workshop) {
+  /** `onChange`: a change may have been opened. */
+  constructor(context: Context, workshop: Workshop, onChange: () => void) {
+    this.#onChange = onChange
     this.#context = context
     this.#workshop = workshop
     this.#log = context.log
@@ -64,6 +67,7 @@ export class TreeWatch {
     try {
       const bundle = await this.#workshop.run({ kind: 'refresh', blueprint: name })
       if (bundle) void this.#follow(name)
+      else this.#onChange()
     } catch (error) {
       const reason = (error as Error).message
       this.#log.error({ event: 'refresh-failed', blueprint: name, reason })

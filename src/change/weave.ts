@@ -1,3 +1,4 @@
+import { addedFiles } from '../blueprint/added-files.ts'
 import { compose } from '../compose/bundle.ts'
 import type { Level } from '../compose/bundle-format.ts'
 import { selectEverything } from '../compose/full-stack.ts'
@@ -10,6 +11,7 @@ import { putVerdict, type Verdict } from '../state/replays.ts'
 import { canonicalJson, digestOf } from '../store/digest.ts'
 import { type AppliedWoven as Applied, wovenBlueprint } from './applied.ts'
 import { observeBlueprint } from './observe.ts'
+import { openFromTrees } from './pipeline/open.ts'
 import { publish } from './publish.ts'
 import { type Round, replayBundle, replayFailed, widen } from './replay.ts'
 import type { ComposeReport } from './report.ts'
@@ -21,6 +23,8 @@ export interface WeaveOptions {
   readonly level?: Level | undefined
   /** The whole stack, to compare with: neither published nor listed. */
   readonly full?: boolean | undefined
+  /** With `full`: for a node that learns what of it is used. */
+  readonly learns?: boolean | undefined
   /** False: published without being replayed. */
   readonly replay?: boolean | undefined
   /** How many times what a replay finds lacking is added, and the bundle woven and replayed anew; 0 unless given. */
@@ -85,17 +89,19 @@ async function published(
   return put(await weave(applied, stack, selected, { level: 'thorough' }, work))
 }
 
-async function composeEverything(name: string, { level }: WeaveOptions, work: Work): Promise<ComposeReport> {
+async function composeEverything(name: string, { level, learns }: WeaveOptions, work: Work): Promise<ComposeReport> {
   const applied = await wovenBlueprint(work.context, name)
   const { stack, digest: stackDigest } = await currentStack(applied, work)
-  const selection = await selectEverything(stack, stackDigest, name, work.context.store)
+  const { store } = work.context
+  const added = await addedFiles(applied.blueprint, store)
+  const selection = await selectEverything(stack, stackDigest, name, store, added)
   const everything = { selection, digest: digestOf(canonicalJson(selection)) }
-  return weave(applied, stack, everything, { level: level ?? 'fast', full: true }, work)
+  return weave(applied, stack, everything, { level: level ?? 'fast', full: true, learns }, work)
 }
 
 /**
  * A tree of the blueprint changed: reads the trees, weaves what differs at the fast level and publishes it at once
- * (docs/decisions/0016), unless the bundle before it was held back.
+ * (docs/decisions/0016), unless the bundle before it was held back. Of a gated blueprint it opens a change instead.
  */
 export async function refreshBlueprint(name: string, work: Work): Promise<ComposeReport | null> {
   const { context, signal } = work
@@ -105,6 +111,10 @@ export async function refreshBlueprint(name: string, work: Work): Promise<Compos
   if (!stackDigest || !profileDigest || !selectionDigest || record.stackSources !== sourcesOf(applied)) return null
   const { digest, stack } = await refreshTrees(stackDigest, applied.blueprint.stack, context, signal)
   if (digest === stackDigest) return null
+  if (record.gated) {
+    await openFromTrees(context, name, await context.store.readJson<Stack>(stackDigest), stack)
+    return null
+  }
   await rememberStack(applied, digest, context)
   const reason = 'a tree changed'
   if (record.held) return composeBlueprint(name, { level: 'fast', reason }, work)
@@ -113,11 +123,12 @@ export async function refreshBlueprint(name: string, work: Work): Promise<Compos
   return published(applied, stack, selected, { fast, rounds: [], verdict: undefined }, { level: 'fast', reason }, work)
 }
 
-async function weave(
+/** Weaves a bundle of a selection, and publishes nothing. */
+export async function weave(
   { blueprint, record }: Applied,
   stack: Stack,
   { selection, digest: selectionDigest }: Selected,
-  { level, full }: { level: Level; full?: boolean },
+  { level, full, learns }: { level: Level; full?: boolean; learns?: boolean | undefined },
   { context, progress, signal }: Work,
 ): Promise<ComposeReport> {
   const kernel = await loadComponent(stack.kernel, context.store)
@@ -134,6 +145,7 @@ async function weave(
       zstdLevel: context.settings.compose[level],
       context,
       ...(full ? { unlisted: true as const } : {}),
+      ...(learns ? { learns: true as const } : {}),
     },
     (event) => progress({ ...event, step: `weave ${level}` }),
     signal,

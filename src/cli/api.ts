@@ -15,8 +15,8 @@ type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 export interface Api {
   get<T>(path: string): Promise<T>
   send<T>(method: Method, path: string, body?: unknown): Promise<T>
-  /** Long work: its progress is shown, Ctrl-C ends it. */
-  job<T>(path: string, body: unknown): Promise<T>
+  /** Long work: its progress is shown, Ctrl-C ends it, by what is given where that needs more than to hang up. */
+  job<T>(path: string, body: unknown, onInterrupt?: () => Promise<unknown>): Promise<T>
   follow(path: string, onLine: (line: unknown) => void): Promise<void>
 }
 
@@ -41,7 +41,13 @@ export async function withApi<T>(command: Command, use: (api: Api) => Promise<T>
     return await use({
       get: (path) => client.request('GET', path),
       send: (method, path, body) => client.request(method, path, body),
-      job: (path, body) => shown(command, (onProgress) => client.job('POST', path, body, onProgress, interrupt.signal)),
+      job: (path, body, onInterrupt) =>
+        shown(command, (onProgress) => {
+          if (!onInterrupt) return client.job('POST', path, body, onProgress, interrupt.signal)
+          const refused = Promise.withResolvers<never>()
+          interrupt.signal.addEventListener('abort', () => onInterrupt().catch(refused.reject), { once: true })
+          return Promise.race([client.job<never>('POST', path, body, onProgress), refused.promise])
+        }),
       follow: (path, onLine) => client.follow(path, onLine, interrupt.signal),
     })
   } finally {

@@ -3,6 +3,7 @@ import type { Group } from '../state/groups.ts'
 import { withApi } from './api.ts'
 import { addCommand, addNoun } from './command.ts'
 import { optionsFrom } from './dhcp-options.ts'
+import { sendPowerLogin } from './node-power.ts'
 import { printResult, remark, table } from './output.ts'
 import { assignmentText } from './timeline.ts'
 import { sendUserData } from './user-data.ts'
@@ -13,6 +14,8 @@ interface SetOptions {
   readonly bundle?: string
   readonly userData?: string
   readonly option?: readonly string[] | false
+  readonly power?: string
+  readonly powerLogin?: string
 }
 
 const groupPath = (name: string): string => `/v1/groups/${encodeURIComponent(name)}`
@@ -35,12 +38,18 @@ export function addGroup(program: Command): void {
     )
     .option('--option <name=value...>', 'DHCP options of its nodes, in place of those that it had')
     .option('--no-option', 'no DHCP options for its nodes any more')
-    .action(async (name: string, { option, userData, ...rest }: SetOptions, command: Command) => {
+    .option(
+      '--power <url>',
+      'their power controllers: a URL in which {mac} and {hostname} stand for the node’s; an empty one takes it away',
+    )
+    .option('--power-login <file>', 'a file with the login of it, as USER:PASSWORD; an empty file takes it away')
+    .action(async (name: string, { option, userData, powerLogin, ...rest }: SetOptions, command: Command) => {
       const given = option === undefined ? {} : { options: optionsFrom(option || []) }
       const body = { ...rest, ...given }
       const result = await withApi(command, async (api) => {
         const record = await api.send<unknown>('PUT', groupPath(name), body)
         if (userData !== undefined) await sendUserData(api, groupPath(name), userData)
+        if (powerLogin !== undefined) await sendPowerLogin(api, groupPath(name), powerLogin)
         return record
       })
       const done = rest.blueprint ? `nodes of ${name} boot ${rest.blueprint}` : `${name} is set`

@@ -30,7 +30,7 @@ const cells = (miss: ListedMiss): (string | number)[] => [
   printable(miss.path),
   miss.component,
   `${miss.process} [${miss.pid}]`,
-  miss.node,
+  miss.nodes.length > 1 ? `${miss.node} +${miss.nodes.length - 1}` : miss.node,
   miss.count,
   new Date(miss.lastAt).toISOString().replace('T', ' ').slice(0, 19),
   miss.took === undefined ? '' : `${miss.took} ms`,

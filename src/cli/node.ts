@@ -6,6 +6,8 @@ import { withApi } from './api.ts'
 import { addCommand, addNoun } from './command.ts'
 import { currencyText } from './currency.ts'
 import { optionsFrom } from './dhcp-options.ts'
+import { addNodeDrift } from './node-drift.ts'
+import { addNodePower, sendPowerLogin } from './node-power.ts'
 import { ageText, printResult, remark, table, timeText } from './output.ts'
 import { assignmentText, type NodeDetails, renderNode } from './timeline.ts'
 import { sendUserData } from './user-data.ts'
@@ -13,6 +15,8 @@ import { sendUserData } from './user-data.ts'
 /** Machines that were merely seen are listed, too. */
 type NodeRow = NodeRecord &
   Pick<Sighting, 'lastSeen'> & {
+    /** Milliseconds since 1970: when it last asked what it is to do. */
+    readonly heardAt?: number
     readonly currency?: Currency
     /** Of the blueprint that it is assigned. */
     readonly pins?: readonly Pin[]
@@ -26,6 +30,8 @@ interface SetOptions {
   readonly group?: readonly string[]
   readonly userData?: string
   readonly option?: readonly string[] | false
+  readonly power?: string
+  readonly powerLogin?: string
 }
 
 const nodePath = (mac: string): string => `/v1/nodes/${encodeURIComponent(mac)}`
@@ -46,8 +52,13 @@ export function addNode(program: Command): void {
     .option('--user-data <file>', 'what cloud-init, Ignition and the like get on it; an empty file takes it away')
     .option('--option <name=value...>', 'DHCP options of its own, in place of those that it had')
     .option('--no-option', 'no DHCP options of its own any more')
+    .option(
+      '--power <url>',
+      'its power controller: ipmi://HOST, redfish://HOST, qmp:///SOCKET; an empty one takes it away',
+    )
+    .option('--power-login <file>', 'a file with the login of it, as USER:PASSWORD; an empty file takes it away')
     .action(async (mac: string, options: SetOptions, command: Command) => {
-      const { group, option, userData, ...rest } = options
+      const { group, option, userData, powerLogin, ...rest } = options
       const body = {
         ...rest,
         ...(group === undefined ? {} : { groups: group }),
@@ -56,6 +67,7 @@ export function addNode(program: Command): void {
       const result = await withApi(command, async (api) => {
         const record = await api.send<unknown>('PUT', nodePath(mac), body)
         if (userData !== undefined) await sendUserData(api, nodePath(mac), userData)
+        if (powerLogin !== undefined) await sendPowerLogin(api, nodePath(mac), powerLogin)
         return record
       })
       const target = options.blueprint ? ` boots ${options.blueprint} from its next start on` : ' is known'
@@ -86,6 +98,9 @@ export function addNode(program: Command): void {
       await printResult(command, details, (value) => renderNode(value, Number(options.boots) || 1))
     })
 
+  addNodePower(node)
+  addNodeDrift(node)
+
   addCommand(node, {
     words: 'unset <mac>',
     description: 'Forget a node and its assignment; it is then handled as the setting `unknown` says.',
@@ -96,7 +111,8 @@ export function addNode(program: Command): void {
   })
 }
 
-function nodeCells({ mac, hostname = '', assignment, groups, lastSeen, currency, pins = [] }: NodeRow): string[] {
+function nodeCells({ mac, hostname = '', assignment, groups, currency, pins = [], ...row }: NodeRow): string[] {
+  const lastSeen = Math.max(row.lastSeen ?? 0, row.heardAt ?? 0)
   const boots = assignmentText(assignment ?? currency?.assigned)
   const pinned = pins.map((pin) => `${pin.package} ${pin.version} for ${ageText(Date.now() - pin.at)}`)
   const seen = lastSeen ? timeText(lastSeen) : 'never'

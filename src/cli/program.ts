@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import metadata from '../../package.json' with { type: 'json' }
 import { addBlueprint } from './blueprint.ts'
 import { addBundle } from './bundle.ts'
+import { addChange } from './change.ts'
 import { addChannel } from './channel.ts'
 import { addCompose } from './compose.ts'
 import { addConfig } from './config.ts'
@@ -17,6 +18,7 @@ import { addObserve } from './observe.ts'
 import { addPin } from './pin.ts'
 import { addRepo } from './repo.ts'
 import { addRollback } from './rollback.ts'
+import { addRollout } from './rollout.ts'
 import { addRule } from './rule.ts'
 import { addServe } from './serve.ts'
 
@@ -39,7 +41,9 @@ export function buildProgram(): Command {
     addCompose,
     addBundle,
     addChannel,
+    addChange,
     addRollback,
+    addRollout,
     addRepo,
     addImpact,
     addPin,

@@ -39,10 +39,15 @@ const verdicts: Readonly<Record<UpdateReport['verdict'], string>> = {
   unaffected: 'no file that the bundle keeps differs: the bundle stays',
   woven: 'a new bundle is woven',
   'not-woven': 'there was no bundle; next: bootloom observe',
+  held: 'a new bundle is woven and held',
+  waiting: 'a new bundle is woven and waits for its window',
 }
 
 async function render(reports: readonly UpdateReport[]): Promise<string> {
-  const lines = reports.map(({ blueprint, verdict }) => `${blueprint}: ${verdicts[verdict]}`)
+  const lines = reports.map(({ blueprint, verdict, why, change }) => {
+    const more = verdict === 'held' ? `: ${why}; bootloom change show ${change}` : ''
+    return `${blueprint}: ${verdicts[verdict]}${more}`
+  })
   const rows = reports.flatMap(({ blueprint, changed }) =>
     changed.map((change) => [blueprint, change.name, change.from ?? '–', change.to ?? '–']),
   )

@@ -39,13 +39,24 @@ export async function renderNode(
   const facts: [string, string][] = [['node', node.mac]]
   if (node.hostname) facts.push(['hostname', node.hostname])
   if (node.groups.length) facts.push(['groups', node.groups.join(', ')])
+  if (node.power) facts.push(['power', node.power])
   const via = assignment && assignment.via !== 'node' ? `, by ${assignment.via}` : ''
   facts.push(['boots', assignmentText(assignment) + via])
+  facts.push(...learningFacts(node))
   facts.push(...troubleFacts(troubles))
   const parts = [facts.map(([name, value]) => `${colors.dim(name.padEnd(9))}${value}`).join('\n')]
   for (const boot of boots.slice(0, count)) parts.push(await renderBoot(boot))
   if (boots.length === 0) parts.push('It has not booted yet.')
   return parts.join('\n\n')
+}
+
+/** What it boots for the time being, and what afterwards. */
+function learningFacts({ learning, assignment }: NodeRecord): [string, string][] {
+  if (!learning) return []
+  const { blueprint, since, until } = learning
+  const end = until === undefined ? `until \`bootloom observe ${blueprint} --stop\`` : `until ${timeText(until)}`
+  const after = assignment ? `; then ${assignmentText(assignment)}` : ''
+  return [['learns', colors.cyan(`the full stack of ${blueprint}, since ${timeText(since)}, ${end}${after}`)]]
 }
 
 function troubleFacts({ answer, tries, hold }: Pick<NodeDetails, 'answer' | 'tries' | 'hold'>): [string, string][] {

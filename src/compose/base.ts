@@ -5,6 +5,7 @@ import type { Component, Entry } from '../repository/component.ts'
 import type { Digest } from '../store/digest.ts'
 import type { Store } from '../store/store.ts'
 import type { DescriptionFile } from './application.ts'
+import { readProgram } from './native.ts'
 import { parentsOf, plainDirectory, type SegmentPlan } from './plan.ts'
 
 /** All that is ours on a node stands below here, out of the application's way. */
@@ -38,10 +39,11 @@ const applets = [
   ...['sleep', 'start-stop-daemon', 'sync', 'tail', 'timeout', 'tr', 'udhcpc', 'usleep', 'wc', 'wget'],
 ] as const
 
-/** Everything that has no application in it: init, busybox, device nodes, mount points. */
+/** Everything that has no application in it: init, busybox, the agent, device nodes, mount points. NATIVE_MISSING. */
 export async function planBase(busybox: Component, store: Store): Promise<SegmentPlan> {
   const program = busybox.entries.find(({ path, type }) => type === 'file' && /^(\/usr)?\/bin\/busybox$/.test(path))
   if (program?.digest === undefined) throw incomplete(busybox, '/bin/busybox')
+  const agent = await readProgram('agent')
   const directories = ['dev', 'proc', 'sys', 'run', 'etc'].map((name) => plainDirectory(`/${name}`))
   const entries: Entry[] = [
     ...directories,
@@ -54,6 +56,7 @@ export async function planBase(busybox: Component, store: Store): Promise<Segmen
     file(`${ownDirectory}/busybox`, program.digest, program.size, 0o755),
     ...applets.map((name) => link(`${ownDirectory}/bin/${name}`, '../busybox')),
     ...(await bootScripts(store)),
+    file(`${ownDirectory}/agent`, await store.write(agent), agent.length, 0o700),
   ]
   return { name: 'base', version: busybox.version, kind: 'base', mtime: busybox.mtime, entries }
 }

@@ -41,13 +41,20 @@ export interface BundleConfig {
   }
   /** Paths in the node's root once all segments are unpacked, directories and what is below /dev not counted. */
   readonly fileCount: number
-  readonly kernel: { readonly release: string; readonly version: string }
+  readonly kernel: {
+    readonly release: string
+    readonly version: string
+    /** Whether a running node enters it without its firmware, where the blueprint says so. */
+    readonly kexec?: boolean
+  }
   /** Same order as the manifest's segment layers. */
   readonly segments: readonly SegmentSummary[]
   /** What a golden image would have shipped: paths, and bytes before compression. */
   readonly fullStack: { readonly files: number; readonly bytes: number }
   /** What a running node may miss (compose/absent.ts), and what is done then; not there when nothing is left out. */
   readonly misses?: { readonly onMiss: 'deny' | 'fetch'; readonly absent: Digest }
+  /** Of a full stack that a node learns from: the paths that it may tell of (compose/learn.ts). */
+  readonly learns?: Digest
 }
 
 export interface SegmentSummary {

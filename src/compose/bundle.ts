@@ -19,6 +19,7 @@ import { planApplication, planBase, planDrivers } from './base.ts'
 import { bundleCommandLine } from './boot-arguments.ts'
 import { type BundleConfig, type BundleManifest, type Level, mediaTypes } from './bundle-format.ts'
 import { initramfsParts } from './initramfs.ts'
+import { planLearning, writeLearnable } from './learn.ts'
 import { planMisses } from './misses.ts'
 import { planParts, type SegmentPlan } from './plan.ts'
 import { weaveSegments } from './segment.ts'
@@ -38,6 +39,8 @@ interface ComposeRequest {
   readonly context: { readonly store: Store; readonly state: State; readonly log: Logger }
   /** The full image for comparison: stored like any bundle, but neither named nor listed. */
   readonly unlisted?: true
+  /** For a node that learns: with what tells of the files that are touched. */
+  readonly learns?: true
 }
 
 interface Composed {
@@ -64,17 +67,22 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
   const kernel = await loadComponent(stack.kernel, store)
   const image = kernelImage(kernel)
   const components = await Promise.all(stack.components.map((ref) => loadComponent(ref, store)))
-  const kept = await orderedPlans(request, kernel)
+  const kept = await orderedPlans(request, kernel, components)
   const { onMiss } = blueprint
   const lacking = request.unlisted ? undefined : lackingOf(components, kept, blueprint)
-  const plans = lacking?.text ? [...kept, await planMisses(onMiss, lacking, store)] : kept
+  const misses = lacking?.text ? await planMisses(onMiss, lacking, store) : undefined
+  const plans = [...kept, ...(misses ? [misses.plan] : []), ...(request.learns ? [await planLearning(store)] : [])]
   let done = 0
-  const { segments, stored } = await weaveSegments(plans, request.zstdLevel, context, {
+  const weaving = weaveSegments(plans, request.zstdLevel, context, {
     signal,
     done: (name) => progress({ step: 'weave', detail: name, fraction: ++done / plans.length }),
   })
-  // Awaited by what refers to the segments.
-  stored.catch(() => {})
+  // Counted while Redis and the disk are asked for the segments.
+  const fileCount = countFiles(plans)
+  const fullStack = fullStackSize(components)
+  const { segments, stored, recorded } = await weaving
+  // Awaited below, by what refers to the segments.
+  for (const promise of [stored, recorded]) promise.catch(() => {})
   signal?.throwIfAborted()
   const woven = plans.flatMap(({ name }, index) => (segments[index]!.woven ? [name] : []))
   const config: BundleConfig = {
@@ -87,15 +95,20 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
       profile: selection.profile,
       selection: request.selectionDigest,
     },
-    fileCount: countFiles(plans),
-    kernel: { release: kernel.name, version: kernel.version },
+    fileCount,
+    kernel: {
+      release: kernel.name,
+      version: kernel.version,
+      ...(blueprint.kernel.kexec === undefined ? {} : { kexec: blueprint.kernel.kexec }),
+    },
     segments: segments.map(({ summary }) => summary),
-    fullStack: fullStackSize(components),
-    ...(lacking?.text ? { misses: { onMiss, absent: await store.write(Buffer.from(lacking.text)) } } : {}),
+    fullStack,
+    ...(misses ? { misses: { onMiss, absent: misses.absent } } : {}),
+    ...(request.learns ? { learns: await writeLearnable(kept, store) } : {}),
   }
   const { manifest, digest } = await writeBundle(request, config, image, stored)
   const composed = { digest, manifest, config, reused: plans.length - woven.length, woven }
-  const summary = await announce(request, composed)
+  const [summary] = await Promise.all([announce(request, composed), recorded])
   const seconds = (performance.now() - started) / 1000
   context.log.info({ event: 'bundle-composed', blueprint: blueprint.name, level, bundle: digest, woven, seconds })
   progress({ step: 'weave', fraction: 1 })
@@ -106,12 +119,18 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
  * Base, drivers, packages (the largest first: a package's size hardly changes from version to version), configuration,
  * how the application starts, then trees, which change most.
  */
-async function orderedPlans(request: ComposeRequest, kernel: Component): Promise<SegmentPlan[]> {
+async function orderedPlans(
+  request: ComposeRequest,
+  kernel: Component,
+  components: readonly Component[],
+): Promise<SegmentPlan[]> {
   const { stack, selection, modules, blueprint, context } = request
   const { store } = context
-  const parts = await planParts(selection, store)
-  const components = await Promise.all(stack.components.map((ref) => loadComponent(ref, store)))
-  const services = await servicesOf(blueprint, components, store)
+  const [parts, services, base] = await Promise.all([
+    planParts(selection, store),
+    servicesOf(blueprint, components, store),
+    loadComponent(stack.busybox, store).then((busybox) => planBase(busybox, store)),
+  ])
   const own = parts.flatMap(({ entries }) => entries).find(({ path }) => /^\/(init|\.bootloom)(\/|$)/.test(path))
   if (own) {
     throw new BootloomError('SELECTION_CONFLICT', `${own.path} is where Bootloom's own files stand`, {
@@ -123,18 +142,18 @@ async function orderedPlans(request: ComposeRequest, kernel: Component): Promise
     .filter(({ kind }) => kind !== 'configuration' && kind !== 'tree')
     .sort((a, b) => bytes(b) - bytes(a) || (a.name < b.name ? -1 : 1))
   return [
-    await planBase(await loadComponent(stack.busybox, store), store),
+    base,
     planDrivers(kernel, modules),
     ...packages,
     ...parts.filter(({ kind }) => kind === 'configuration'),
-    await planApplication(describeApplication(blueprint, services, await passwdOf(parts, store)), store),
+    await planApplication(describeApplication(blueprint, services, passwdOf(parts, store)), store),
     ...parts.filter(({ kind }) => kind === 'tree'),
   ]
 }
 
-async function passwdOf(parts: readonly SegmentPlan[], store: Store): Promise<string> {
+function passwdOf(parts: readonly SegmentPlan[], store: Store): string {
   const file = parts.flatMap(({ entries }) => entries).find(({ path }) => path === '/etc/passwd')
-  return file?.digest === undefined ? '' : (await store.read(file.digest)).toString('utf8')
+  return file?.digest === undefined ? '' : store.readNow(file.digest).toString('utf8')
 }
 
 /** As boot/init counts them: every path once, without directories and without /dev, where devtmpfs comes over it. */

@@ -9,13 +9,17 @@ const compress = promisify(zstdCompress)
  */
 const largestWindow = 23
 
+/** Bytes that are compressed sooner than a thread wakes up to do it. */
+const atOnce = 64 * 1024
+
 /**
  * One zstd frame that the kernel unpacks quickly and checks: with the content size in its header (a frame without it
  * costs 2 to 6 ms whatever its size), and with a checksum, so that a flipped bit is noticed. Padded with zeros to
  * 4 bytes, which the kernel skips between members.
  */
 export async function weaveFrame(raw: Buffer, zstdLevel: number): Promise<Buffer> {
-  return padded(await compress(raw, frameOptions(raw.length, zstdLevel)))
+  const options = frameOptions(raw.length, zstdLevel)
+  return padded(raw.length <= atOnce ? zstdCompressSync(raw, options) : await compress(raw, options))
 }
 
 /** As `weaveFrame`, at once: for what is small and asked for while a node waits. */

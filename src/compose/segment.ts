@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import type { Entry } from '../repository/component.ts'
 import { eachOf } from '../repository/each.ts'
 import type { State } from '../state/redis.ts'
 import { getSegments, putSegment, type WovenSegment } from '../state/segments.ts'
@@ -23,6 +24,8 @@ interface Woven {
   readonly segments: readonly Segment[]
   /** Comes true once all of them are on the disk. */
   readonly stored: Promise<unknown>
+  /** Comes true once all of them are known by their recipes, so that nobody weaves them again. */
+  readonly recorded: Promise<unknown>
 }
 
 /**
@@ -38,8 +41,8 @@ export async function weaveSegments(
   const recipes = plans.map((plan) => recipeOf(plan, zstdLevel))
   const known = await knownSegments(recipes, context)
   const storing: Promise<unknown>[] = []
+  const recording: Promise<unknown>[] = []
   const segments = new Array<Segment>(plans.length)
-  const settled = () => Promise.allSettled(storing)
   const weaving = eachOf(plans, availableParallelism(), async (plan, index) => {
     // What was woven goes to the disk while the next is compressed; a full disk shows here.
     await Promise.all(storing)
@@ -48,17 +51,24 @@ export async function weaveSegments(
     if (taken) {
       segments[index] = { summary: summaryOf(plan, taken), woven: false }
     } else {
-      const { record, stored } = await weave(plan, recipes[index]!, zstdLevel, context)
+      const { record, stored } = await weave(plan, zstdLevel, context.store)
+      const recorded = stored.then(() => putSegment(context.state.redis, recipes[index]!, record))
       // Looked at by whoever comes next; until then it must not count as unhandled.
-      stored.catch(() => {})
+      for (const promise of [stored, recorded]) promise.catch(() => {})
       storing.push(stored)
+      recording.push(recorded)
       segments[index] = { summary: summaryOf(plan, record), woven: true }
     }
     done(plan.name)
   })
-  // Whoever hears of a failure may end this process: nothing may be half-written then.
-  await weaving.catch((error) => settled().then(() => Promise.reject(error)))
-  return { segments, stored: settled().then(() => Promise.all(storing)) }
+  await weaving.catch((error) => Promise.allSettled(recording).then(() => Promise.reject(error)))
+  return { segments, stored: allSettled(storing), recorded: allSettled(recording) }
+}
+
+/** Fails as soon as nothing is under way any more: whoever hears of it may end this process. */
+async function allSettled(promises: readonly Promise<unknown>[]): Promise<void> {
+  await Promise.allSettled(promises)
+  await Promise.all(promises)
 }
 
 const recipeOf = (plan: SegmentPlan, zstdLevel: number): Digest =>
@@ -69,28 +79,30 @@ async function knownSegments(
   { store, state }: { readonly store: Store; readonly state: State },
 ): Promise<(WovenSegment | undefined)[]> {
   const records = await getSegments(state.redis, recipes)
-  return Promise.all(
-    records.map(async (record) => (record && (await store.size(record.digest)) === record.size ? record : undefined)),
-  )
+  return records.map((record) => (record && store.sizeNow(record.digest) === record.size ? record : undefined))
 }
 
 async function weave(
   { entries, mtime }: SegmentPlan,
-  recipe: Digest,
   zstdLevel: number,
-  { store, state }: { readonly store: Store; readonly state: State },
+  store: Store,
 ): Promise<{ record: WovenSegment; stored: Promise<unknown> }> {
-  const archive = Buffer.concat(writeCpio(await Promise.all(entries.map((entry) => memberOf(entry, store))), mtime))
+  const archive = Buffer.concat(
+    writeCpio(
+      entries.map((entry) => memberOf(entry, store)),
+      mtime,
+    ),
+  )
   const frame = await weaveFrame(archive, zstdLevel)
   const record = { digest: digestOf(frame), size: frame.length, raw: archive.length }
-  return { record, stored: store.write(frame).then(() => putSegment(state.redis, recipe, record)) }
+  return { record, stored: store.write(frame) }
 }
 
 const sortedByPath = (plan: SegmentPlan) => [...plan.entries].sort((a, b) => (a.path < b.path ? -1 : 1))
 
-async function memberOf(entry: CpioMember & { digest?: string }, store: Store): Promise<CpioMember> {
+function memberOf(entry: Entry, store: Store): CpioMember {
   if (entry.type !== 'file' || entry.digest === undefined) return entry
-  return { ...entry, content: await store.readVerified(entry.digest as Parameters<Store['readVerified']>[0]) }
+  return { ...entry, content: store.readNow(entry.digest) }
 }
 
 function summaryOf(plan: SegmentPlan, { digest, size, raw }: WovenSegment): SegmentSummary {

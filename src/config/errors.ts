@@ -297,11 +297,85 @@ export const catalogue = {
     meaning: 'A node asked for its user data, and neither it nor one of its groups has any.',
     hint: 'Give it some: `bootloom node set MAC --user-data FILE`.',
   },
+  NODE_SILENT: {
+    status: 409,
+    exit: 1,
+    meaning: 'The node does not ask for what it is to do: it is off, hangs, or runs nothing of ours.',
+    hint: '`bootloom node power MAC cycle` restarts it by its power controller, where it has one.',
+  },
+  KEXEC_UNFIT: {
+    status: 409,
+    exit: 1,
+    meaning: 'What the node is to boot next is not for kexec: it goes through its firmware.',
+    hint: 'Nothing to do; `kernel.kexec` in the blueprint decides.',
+  },
+  ORDER_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'A node answers to something that it was not asked, or not any more.',
+    hint: 'Ask again.',
+  },
+  ROLLOUT_UNDER_WAY: {
+    status: 409,
+    exit: 1,
+    meaning: 'The blueprint has a rollout that is not over.',
+    hint: '`bootloom rollout status NAME` shows it, `bootloom rollout abort NAME` ends it.',
+  },
+  ROLLOUT_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'The blueprint has no rollout, or none that is under way.',
+    hint: '`bootloom rollout list` prints them; `bootloom rollout start NAME` begins one.',
+  },
+  ROLLOUT_UNFIT: {
+    status: 409,
+    exit: 1,
+    meaning: 'There is nothing to roll out: no other bundle, no bundle to go back to, or no node.',
+    hint: '`bootloom channel list` prints where the channels point, `bootloom node list` the nodes.',
+  },
+  POWER_UNSET: {
+    status: 409,
+    exit: 1,
+    meaning: 'Neither the node nor one of its groups has a power controller.',
+    hint: 'Name one: `bootloom node set MAC --power ipmi://HOST --power-login FILE`.',
+  },
+  POWER_FAILED: {
+    status: 502,
+    exit: 1,
+    meaning: 'The power controller did not answer, or did not do what it was told.',
+    hint: 'Check its address and its login (`--power-login`), and that this server reaches it.',
+  },
   NODE_NOT_YOU: {
     status: 403,
     exit: 1,
     meaning: 'Something asks in the name of a MAC from an address that our lease gave to another, or to nobody.',
     hint: 'A node with an address from elsewhere must get it from this DHCP server, or dhcp.mode be off.',
+  },
+  NODE_TOO_SMALL: {
+    status: 409,
+    exit: 1,
+    meaning: 'The full stack does not fit into the memory that the node last said it has.',
+    hint: 'Learn on a node with more memory, such as a virtual machine, or watch on the server: `bootloom observe NAME`.',
+  },
+  NODE_LEARNS: {
+    status: 409,
+    exit: 1,
+    meaning: 'The node learns for another blueprint already.',
+    hint: '`bootloom node show MAC` says for which; `bootloom observe NAME --stop` ends it.',
+  },
+  LEARNING_FAILED: {
+    status: 409,
+    exit: 1,
+    meaning:
+      'A node did not come up with the full stack that it was to learn from; it boots what it is assigned again.',
+    hint: 'The reason is what the node reported. The full stack needs about twice its size in memory.',
+  },
+  LEARNING_OVER: {
+    status: 410,
+    exit: 1,
+    meaning:
+      'A node tells what it touches, and nobody learns from it any more, or a stop was asked for where nothing is learned.',
+    hint: '`bootloom observe NAME --method node --node MAC` begins to learn.',
   },
   BOOT_NOT_CURRENT: {
     status: 403,
@@ -501,6 +575,30 @@ export const catalogue = {
     exit: 1,
     meaning: 'The path is in the bundle.',
     hint: '`bootloom blueprint why NAME PATH` says what led to it.',
+  },
+  CHANGE_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'There is no change of this id, or it is not about this blueprint.',
+    hint: '`bootloom change list` lists them.',
+  },
+  CHANGE_STATE: {
+    status: 409,
+    exit: 1,
+    meaning: 'What was asked does not fit how far the change has come.',
+    hint: '`bootloom change show ID` says how far it has come with each blueprint.',
+  },
+  VERIFY_FAILED: {
+    status: 422,
+    exit: 1,
+    meaning: 'A new bundle did not show what the blueprint asks of it: it is not promoted.',
+    hint: 'Mend the cause and `bootloom change retry ID`, or change what `verify` in the blueprint asks.',
+  },
+  VERIFY_IMPOSSIBLE: {
+    status: 503,
+    exit: 1,
+    meaning: 'No virtual machine can be run here, and no canary node is named.',
+    hint: 'Install qemu-system-x86 and run the server as root, or name a node: `canary` below `verify` in the blueprint.',
   },
   NODE_WAITS: {
     status: 503,

@@ -158,6 +158,12 @@ export const settingsSchema = z.strictObject({
         .max(86_400)
         .default(600)
         .describe('Seconds that a node has from its start to report ready; then it boots anew.'),
+      heartbeat: z
+        .int()
+        .min(1)
+        .max(3600)
+        .default(15)
+        .describe('Seconds between two questions of a running node for what it is to do.'),
     })
     .prefault({}),
   security: z
@@ -176,6 +182,38 @@ export const settingsSchema = z.strictObject({
         .describe(
           'OSV records: a file or a URL of JSON (one record, a list, one a line), or a directory of such files.',
         ),
+    })
+    .prefault({}),
+  updates: z
+    .strictObject({
+      every: z
+        .int()
+        .min(5)
+        .max(10_080)
+        .optional()
+        .describe(
+          'Minutes between two looks at what the sources offer; what is new becomes a change. Only when asked, unless named.',
+        ),
+    })
+    .prefault({}),
+  verify: z
+    .strictObject({
+      by: z
+        .enum(['auto', 'machine', 'canary'])
+        .default('auto')
+        .describe('What tries a new bundle: a virtual machine, a canary node, or the latter where the former cannot.'),
+      canary: z
+        .string()
+        .regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/, 'must be a MAC address such as 52:54:00:aa:00:01')
+        .optional()
+        .describe('The node that tries new bundles of blueprints that name none of their own.'),
+      deadline: z.int().min(10).max(3600).default(180).describe('Seconds that a virtual machine has to become ready.'),
+      canaryDeadline: z
+        .int()
+        .min(30)
+        .max(604_800)
+        .default(3600)
+        .describe('Seconds until the canary must have booted the bundle; somebody has to start it anew.'),
     })
     .prefault({}),
   compose: z

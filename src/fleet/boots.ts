@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { BootloomError } from '../config/errors.ts'
 import type { Logger } from '../config/log.ts'
 import type { Settings } from '../config/settings.ts'
-import { type Boot, bootsOf, recentBoots, type Stage } from '../state/boots.ts'
+import { type Boot, bootsOf, byKexec, recentBoots, type Stage } from '../state/boots.ts'
 import type { Redis } from '../state/redis.ts'
 import { BootJournal } from './boot-journal.ts'
 
@@ -14,7 +14,7 @@ interface Identity {
 }
 
 interface Report extends Pick<Stage, 'uptime' | 'memTotal' | 'memAvailable'> {
-  readonly stage: 'init' | 'network' | 'app' | 'ready' | 'failed'
+  readonly stage: 'jump' | 'no-jump' | 'init' | 'network' | 'app' | 'ready' | 'failed'
   /** The first line says more; of `failed` it is the reason, and the rest what was printed last. */
   readonly text?: string
 }
@@ -84,8 +84,8 @@ export class Boots {
     const boot = this.#current.get(mac)
     if (details.stage === 'ack' && details.address) this.#place(details.address, mac)
     if (!boot || boot.outcome) return
-    // The last thing that a node loads: from here on it is up to the bundle.
-    if (details.stage === 'overlay') this.#journal.outcome({ kind: 'given', boot, at: Date.now() })
+    // The last thing that a node loads: from here on it is up to the bundle. A running node has yet to enter it.
+    if (details.stage === 'overlay' && !byKexec(boot)) this.#journal.outcome({ kind: 'given', boot, at: Date.now() })
     this.#append(boot, details)
   }
 
@@ -108,7 +108,7 @@ export class Boots {
   /** A script is about to be handed out: returns the boot that it belongs to. */
   script(
     mac: string,
-    action: 'boot' | 'unassigned' | 'local' | 'not-ready' | 'waiting' | 'error',
+    action: 'boot' | 'kexec' | 'unassigned' | 'local' | 'not-ready' | 'waiting' | 'error',
     { detail, ...assigned }: Assigned = {},
     identity: Identity = {},
   ): Boot {
@@ -152,6 +152,7 @@ export class Boots {
           ? { outcome: stage, reason: reason || 'no reason given', ...(lines.length > 0 ? { lines } : {}) }
           : {}
     const detail = reason === '' ? {} : { detail: reason.slice(0, 200) }
+    if (stage === 'jump') this.#journal.outcome({ kind: 'given', boot, at: Date.now() })
     const closed = this.#append({ ...boot, ...ending }, { stage, ...measured, ...detail })
     if (!closed.outcome) return
     this.#close(closed)

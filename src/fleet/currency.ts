@@ -3,6 +3,7 @@ import { channelPointers, listHolds } from '../state/channels.ts'
 import { assignmentOf, listGroups } from '../state/groups.ts'
 import { type Assignment, listNodes } from '../state/nodes.ts'
 import type { Redis } from '../state/redis.ts'
+import { listTurns } from '../state/rollouts.ts'
 import { listRuns, listTries } from '../state/tries.ts'
 import type { Digest } from '../store/digest.ts'
 import type { Store } from '../store/store.ts'
@@ -43,6 +44,7 @@ export async function currencies(redis: Redis, store: Store): Promise<Map<string
   const blueprint = once(async (name) => ({
     pointers: await channelPointers(redis, name),
     tries: await listTries(redis, name),
+    turns: await listTurns(redis, name),
   }))
   const same = once((pair) => {
     const [one, other] = pair.split(' ') as [Digest, Digest]
@@ -54,7 +56,14 @@ export async function currencies(redis: Redis, store: Store): Promise<Map<string
     const assigned = node && assignmentOf(node, groups)
     const run = runs.get(mac)
     const of = assigned && (await blueprint(assigned.blueprint))
-    const bundle = assigned && ('bundle' in assigned ? assigned.bundle : of?.pointers[assigned.channel])
+    const turn = of?.turns.get(mac)
+    const bundle =
+      assigned &&
+      ('bundle' in assigned
+        ? assigned.bundle
+        : turn?.channel === assigned.channel
+          ? turn.to
+          : of?.pointers[assigned.channel])
     const tried = of?.tries.get(mac)?.find((one) => one.bundle === bundle)
     const made = run && madeAt.get(run.bundle)
     const running = run && {

@@ -13,8 +13,8 @@ interface ReportedMiss extends Pick<Miss, 'path' | 'process' | 'pid' | 'count' |
   readonly took?: number
 }
 
-/** Lines of one report that are read; a node's own buffer holds fewer. */
-const maxLines = 400
+/** Lines of one report that are read; a node's own buffer holds fewer, for each has 24 bytes at least. */
+const maxLines = 1400
 const maxOpen = 8
 
 /** Lines as boot/native/reports.c writes them; what does not fit is dropped. */

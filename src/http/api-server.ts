@@ -13,6 +13,7 @@ import { eventRoutes } from './api/events.ts'
 import { groupRoutes } from './api/groups.ts'
 import { leaseRoutes } from './api/leases.ts'
 import { nodeRoutes } from './api/nodes.ts'
+import { powerRoutes } from './api/power.ts'
 import { userDataRoutes } from './api/user-data.ts'
 import { requestError } from './request-error.ts'
 
@@ -43,7 +44,8 @@ export async function buildApi({
     throw new BootloomError('ROUTE_UNKNOWN', `nothing is at ${request.method} ${request.url}`)
   })
   app.addHook('onRequest', refuseForeignPages)
-  for (const each of [nodeRoutes, userDataRoutes, groupRoutes, leaseRoutes, channelRoutes, eventRoutes, ...routes]) {
+  const own = [nodeRoutes, powerRoutes, userDataRoutes, groupRoutes, leaseRoutes, channelRoutes, eventRoutes]
+  for (const each of [...own, ...routes]) {
     app.register(async (scope) => each(scope, context))
   }
   await app.ready()

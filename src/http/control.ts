@@ -1,16 +1,23 @@
 import { join } from 'node:path'
 import { type Context, openContext } from '../change/context.ts'
+import { Lessons } from '../change/lessons.ts'
+import { Pipeline } from '../change/pipeline/pipeline.ts'
 import { TreeWatch } from '../change/watch.ts'
 import { Workshop } from '../change/workshop.ts'
 import type { Logger } from '../config/log.ts'
 import type { Settings } from '../config/settings.ts'
+import { RolloutDriver } from '../fleet/rollout/driver.ts'
 import { blueprintRoutes } from './api/blueprints.ts'
 import { bundleRoutes } from './api/bundles.ts'
+import { changeRoutes } from './api/changes.ts'
+import { driftRoutes } from './api/drift.ts'
 import { impactRoutes } from './api/impact.ts'
+import { learnApiRoutes } from './api/learn.ts'
 import { missApiRoutes } from './api/misses.ts'
 import { pinRoutes } from './api/pins.ts'
 import { reasonRoutes } from './api/reasons.ts'
 import { repositoryRoutes } from './api/repository.ts'
+import { rolloutRoutes } from './api/rollouts.ts'
 import { buildApi, listenApi } from './api-server.ts'
 
 interface ControlOptions {
@@ -36,27 +43,40 @@ export async function startControl(
 async function serve(context: Context, watching: boolean): Promise<{ close(): Promise<void> }> {
   const { settings, log } = context
   const workshop = new Workshop(settings, log)
-  const watch = watching ? new TreeWatch(context, workshop) : undefined
+  const pipeline = new Pipeline(context, workshop)
+  const watch = watching ? new TreeWatch(context, workshop, () => void pipeline.wake()) : undefined
+  const lessons = new Lessons(context, workshop)
+  if (watching) lessons.watch()
   const onApplied = async () => watch?.sync()
   const app = await buildApi({
     ...context,
     routes: [
-      (scope) => blueprintRoutes(scope, context, workshop, onApplied),
+      (scope) => blueprintRoutes(scope, context, workshop, pipeline, onApplied),
       (scope) => reasonRoutes(scope, context),
       (scope) => missApiRoutes(scope, context),
+      (scope) => learnApiRoutes(scope, context, lessons),
       (scope) => bundleRoutes(scope, context),
-      (scope) => repositoryRoutes(scope, context, workshop),
+      (scope) => repositoryRoutes(scope, context, workshop, pipeline),
       (scope) => impactRoutes(scope, context, workshop),
       (scope) => pinRoutes(scope, context),
+      (scope) => rolloutRoutes(scope, context),
+      (scope) => driftRoutes(scope, context),
+      (scope) => changeRoutes(scope, context, pipeline),
     ],
   })
   const api = await listenApi(app, join(settings.state, 'api.sock'), settings.api.loopbackPort)
   await watch?.sync()
+  if (watching) await pipeline.start()
   log.info({ event: 'api-listening', socket: api.socket })
+  const { state, store } = context
+  const rollouts = watching ? new RolloutDriver({ redis: state.redis, store, settings, log }) : undefined
   return {
     async close() {
+      await rollouts?.close()
       watch?.close()
+      lessons.close()
       await api.close()
+      await pipeline.close()
       await workshop.close()
       await context.close()
     },

@@ -29,6 +29,8 @@ export interface NodeContext {
   readonly admission: Admission | undefined
   readonly caches: RackCaches
   readonly refusals: Refusals
+  /** Seconds between two questions of a running node. */
+  readonly heartbeat: number
   /** Absent: nothing is known of addresses. */
   readonly holders?: Holders | undefined
   /** `http://ADDRESS:PORT` of this server on the boot network. */

@@ -5,10 +5,12 @@ import { BootloomError } from '../config/errors.ts'
 import type { Settings } from '../config/settings.ts'
 import { bundleRoutes } from './bundle-routes.ts'
 import { cutBadClients, limitConnections, patience } from './connections.ts'
+import { learnRoutes } from './learn-routes.ts'
 import { matchboxRoutes } from './matchbox-routes.ts'
 import { missRoutes } from './miss-routes.ts'
 import { noCloudRoutes } from './nocloud-routes.ts'
 import type { NodeContext } from './node-context.ts'
+import { orderRoutes } from './order-routes.ts'
 import { pixiecoreRoutes } from './pixiecore-routes.ts'
 import { rackCaches } from './rack-caches.ts'
 import { Refusals } from './refusals.ts'
@@ -31,6 +33,7 @@ interface NodeServerOptions
     | 'hot'
     | 'admission'
     | 'delivery'
+    | 'heartbeat'
   > {
   /** This server on the boot network. */
   readonly address: string
@@ -79,7 +82,16 @@ export async function startNodeServer(options: NodeServerOptions): Promise<NodeS
   app.setNotFoundHandler((request) => {
     throw new BootloomError('ROUTE_UNKNOWN', `nothing is at ${request.url.slice(0, 200)}`)
   })
-  const served = [scriptRoutes, bundleRoutes, reportRoutes, missRoutes, programRoutes, healthRoutes]
+  const served = [
+    scriptRoutes,
+    bundleRoutes,
+    reportRoutes,
+    orderRoutes,
+    missRoutes,
+    learnRoutes,
+    programRoutes,
+    healthRoutes,
+  ]
   for (const routes of [...served, matchboxRoutes, pixiecoreRoutes, noCloudRoutes]) {
     // Each in a scope of its own: scripts have another error handler, reports another body parser.
     app.register(async (scope) => routes(scope, context))

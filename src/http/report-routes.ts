@@ -7,7 +7,7 @@ import { requireHolder } from './holder.ts'
 import type { NodeContext } from './node-context.ts'
 import { macOf, queryValue, requiredQuery } from './request.ts'
 
-const stages = z.enum(['init', 'network', 'app', 'ready', 'failed'])
+const stages = z.enum(['jump', 'no-jump', 'init', 'network', 'app', 'ready', 'failed'])
 
 /** Bytes of a report's text. */
 const maxReport = 16 * 1024

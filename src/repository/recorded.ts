@@ -1,6 +1,7 @@
 import type { ComponentSummary } from '../state/components.ts'
+import type { Batch } from '../store/batch.ts'
 import { canonicalJson, type Digest } from '../store/digest.ts'
-import type { Batch, Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
 import type { Component, ComponentRef } from './component.ts'
 
 export async function writeComponent(component: Component, to: Batch | Store): Promise<ComponentRef> {

@@ -24,6 +24,8 @@ const recordSchema = z.object({
   selectionDigest: digest.optional(),
   /** Of the record of the last observation: who touched what, what was answered. */
   observationDigest: digest.optional(),
+  /** A new bundle of it is verified, or waits for somebody or for a time, before `stable` moves to it. */
+  gated: z.literal(true).optional(),
   /** Its newest selection failed its replay, and no bundle of it was published. */
   held: z.literal(true).optional(),
   /** Paths kept because a bundle was found to lack them; `at` in milliseconds since 1970. */

@@ -18,6 +18,9 @@ const stageNames = [
   'overlay',
   /** All of a foreign bundle was handed over; what comes of it is not ours to see. */
   'delivered',
+  /** A running node goes into the bundle without its firmware, or could not. */
+  'jump',
+  'no-jump',
   'init',
   'network',
   'app',
@@ -36,7 +39,7 @@ const stageSchema = z.object({
   bytes: z.number().optional(),
   /** Milliseconds that a transfer took. */
   took: z.number().optional(),
-  /** What the script told the node: boot, waiting, unassigned, local, not-ready, error. */
+  /** What the script told the node: boot, kexec, waiting, unassigned, local, not-ready, error. */
   action: z.string().optional(),
   /** Seconds on the node's own clock. */
   uptime: z.number().optional(),
@@ -70,6 +73,10 @@ const bootSchema = z.object({
 
 /** One attempt of one node to come up. */
 export type Boot = z.infer<typeof bootSchema>
+
+/** It came by a running node's question, not by its firmware's. */
+export const byKexec = ({ stages }: Boot): boolean =>
+  stages.findLast(({ stage }) => stage === 'script')?.action === 'kexec'
 
 const keptPerNode = 20
 /** Seconds: a boot that was more than a DISCOVER is kept for 30 days, a mere DISCOVER for an hour. */

@@ -23,8 +23,10 @@ export type BundleSummary = Readonly<z.infer<typeof summarySchema>>
 
 /** Adds a bundle to those known; one known already keeps the time at which it was first made. */
 export async function putBundle(redis: Redis, summary: BundleSummary): Promise<BundleSummary> {
-  await redis.hsetnx(keys.bundles(), summary.digest, JSON.stringify(summary))
-  return (await getBundle(redis, summary.digest)) ?? summary
+  const added = redis.hsetnx(keys.bundles(), summary.digest, JSON.stringify(summary))
+  // Sent at once: Redis answers them in this order.
+  const [, known] = await Promise.all([added, getBundle(redis, summary.digest)])
+  return known ?? summary
 }
 
 export async function getBundle(redis: Redis, digest: Digest): Promise<BundleSummary | undefined> {

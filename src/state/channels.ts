@@ -30,7 +30,7 @@ export interface Channel {
 const historyLength = 100
 
 /**
- * KEYS: channels, history, holds. ARGV: channel, new digest, '*' or the digest expected ('' for none), move, most - 1,
+ * KEYS: channels, history, holds, rollouts. ARGV: channel, new digest, '*' or the digest expected ('' for none), move, most - 1,
  * blueprint, '*' or for an automatism the digest that it knows to be on hold ('' for none).
  */
 const move = `
@@ -39,6 +39,9 @@ if ARGV[3] ~= '*' and ARGV[3] ~= found then return {0, found} end
 local held = redis.call('HGET', KEYS[3], ARGV[6])
 held = held and cjson.decode(held).bundle
 if held and ARGV[7] ~= '*' and (held == ARGV[2] or held ~= ARGV[7]) then return {3, held} end
+local rollout = ARGV[7] ~= '*' and redis.call('HGET', KEYS[4], ARGV[6])
+rollout = rollout and cjson.decode(rollout)
+if rollout and not rollout.endedAt and rollout.channel == ARGV[1] then return {4, rollout.to} end
 if held and held ~= ARGV[2] then redis.call('HDEL', KEYS[3], ARGV[6]) end
 if found == ARGV[2] then return {2, found} end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
@@ -57,8 +60,8 @@ interface Move {
   readonly reason: string
   readonly rollback?: true
   /**
-   * Nobody asked for this move: it is refused for a bundle on hold, and while another bundle is on hold than the mover
-   * knows of (`null`: none). Left out: a person's move, which nothing stands in the way of.
+   * Nobody asked for this move: it is refused for a bundle on hold, while another bundle is on hold than the mover
+   * knows of (`null`: none), and during a rollout. Left out: a person's move, which nothing stands in the way of.
    */
   readonly automatic?: { readonly held: Digest | null }
 }
@@ -66,17 +69,19 @@ interface Move {
 /**
  * Moves a channel; pointer and history change together. True when it moved, false when it stood there already. A move to
  * another bundle than the one on hold ends the hold.
- * CHANNEL_MOVED when it does not point where it was expected to; CHANNEL_HELD for an automatism that must not move it.
+ * CHANNEL_MOVED when it does not point where it was expected to; CHANNEL_HELD for an automatism that must not move it, and
+ * ROLLOUT_UNDER_WAY while a rollout of the channel is.
  */
 export async function moveChannel(redis: Redis, request: Move): Promise<boolean> {
   const { blueprint, channel, digest, expected, reason, rollback, automatic } = request
   const record = { to: digest, at: Date.now(), reason, ...(rollback ? { rollback } : {}) }
   const [outcome, found] = (await redis.eval(
     move,
-    3,
+    4,
     keys.channels(blueprint),
     keys.channelHistory(blueprint, channel),
     keys.holds(),
+    keys.rollouts(),
     channel,
     digest,
     expected === undefined ? '*' : (expected ?? ''),
@@ -85,6 +90,9 @@ export async function moveChannel(redis: Redis, request: Move): Promise<boolean>
     blueprint,
     automatic === undefined ? '*' : (automatic.held ?? ''),
   )) as [number, string]
+  if (outcome === 4) {
+    throw new BootloomError('ROLLOUT_UNDER_WAY', `${found} is being rolled out`, { where: `${blueprint}/${channel}` })
+  }
   if (outcome === 3) {
     throw new BootloomError('CHANNEL_HELD', `nodes did not come up with ${found}`, { where: `${blueprint}/${channel}` })
   }

@@ -5,12 +5,14 @@ local function contentOf(key, bundle) return redis.call('HGET', key, bundle) or 
 
 /**
  * Lua that chooses what a node boots; scripts that need the choice begin with it. KEYS: nodes, groups, runs, contents. ARGV: MAC,
- * blueprint of unknown MACs or '', tries that a bundle has, prefixes of the keys of channels, tries and ready bundles.
+ * blueprint of unknown MACs or '', tries that a bundle has, prefixes of the keys of channels, tries, ready bundles and turns.
+ *
+ * A node whose turn has come in a rollout of the channel that it follows is assigned the rollout's bundle.
  *
  * `choose()` returns the node's record or '', where the assignment stands, the assignment, the bundle assigned or '',
  * the one given, and whether the node had its tries with the one assigned and was not ready. Then it gets the one that it
  * last was ready with, else the newest that any node of its groups was, else any node of the blueprint; and the one
- * assigned when there is no other left.
+ * assigned when there is no other left. A node that learns gets the full stack before all, until it had its tries with it.
  */
 export const choice = `${sameContent}
 local function spentBy(json)
@@ -37,9 +39,23 @@ local function other(blueprint, node, spent)
   end
 end
 
+local function turnOf(blueprint, channel)
+  local turn = redis.call('HGET', ARGV[7] .. blueprint, ARGV[1])
+  local of, bundle = (turn or ''):match('^(%S+) (%S+)$')
+  return of == channel and bundle or nil
+end
+
 local function choose()
   local json = redis.call('HGET', KEYS[1], ARGV[1]) or ''
   local node = json ~= '' and cjson.decode(json) or {}
+  local learning = node.learning
+  if learning then
+    local tried = redis.call('HGET', ARGV[5] .. learning.blueprint, ARGV[1])
+    if not tried or not spentBy(tried)(learning.bundle) then
+      local pinned = { blueprint = learning.blueprint, bundle = learning.bundle }
+      return json, 'learning', pinned, learning.bundle, learning.bundle, false
+    end
+  end
   local assignment, via = node.assignment, 'node'
   if not assignment then
     for _, group in ipairs(node.groups or {}) do
@@ -53,7 +69,8 @@ local function choose()
   end
   if not assignment then return json end
   local blueprint = assignment.blueprint
-  local bundle = assignment.bundle or redis.call('HGET', ARGV[4] .. blueprint, assignment.channel) or ''
+  local bundle = assignment.bundle or turnOf(blueprint, assignment.channel)
+    or redis.call('HGET', ARGV[4] .. blueprint, assignment.channel) or ''
   local tried = bundle ~= '' and redis.call('HGET', ARGV[5] .. blueprint, ARGV[1])
   if not tried then return json, via, assignment, bundle, bundle, false end
   local spent = spentBy(tried)

@@ -10,6 +10,8 @@ const groupSchema = z.object({
   assignment: assignmentSchema.optional(),
   /** DHCP options that its nodes are told. */
   options: namedOptionsSchema.optional(),
+  /** Power controllers of its nodes: `{mac}` and `{hostname}` stand for the node's. */
+  power: z.string().optional(),
 })
 
 /** Nodes name the groups that they belong to; a group carries the assignment that they share. */

@@ -71,10 +71,48 @@ export const keys = {
   bootsOf: (mac: string) => `${prefix}:boots:${mac}`,
   /** Sorted set of boot ids by when something last happened in them; the recent ones only. */
   recentBoots: () => `${prefix}:boots-recent`,
+  /** Hash blueprint → JSON of its last rollout. */
+  rollouts: () => `${prefix}:rollouts`,
+  /** Hash MAC → JSON of how far the node is in the rollout of a blueprint. */
+  rolloutNodes: (blueprint: string) => `${prefix}:rollout-nodes:${blueprint}`,
+  /** Who drives the rollout of a blueprint; expires. */
+  rolloutDriver: (blueprint: string) => `${prefix}:rollout-driver:${blueprint}`,
+  /** Hash MAC → `CHANNEL DIGEST`: what the node gets in place of the channel, since its turn in a rollout has come. */
+  turns: (blueprint: string) => `${prefix}:turns:${blueprint}`,
+  /** Hash MAC → JSON of what the node is to do once it asks. */
+  orders: () => `${prefix}:orders`,
+  /** Sorted set MAC by when the running node last asked for what it is to do (milliseconds since 1970). */
+  heard: () => `${prefix}:heard`,
+  /** What a node told of its root, by the id of the order; expires. */
+  inventory: (order: string) => `${prefix}:inventory:${order}`,
+  /** Hash `node MAC` or `group NAME` → login of its power controller; a secret. */
+  powerLogins: () => `${prefix}:power-logins`,
   /** Hash `BLUEPRINT PACKAGE` → JSON of the version that it stays on, until when and why. */
   pins: () => `${prefix}:pins`,
+  /** Counts the changes; the last one's id. */
+  changeCount: () => `${prefix}:change-count`,
+  /** Hash id → JSON of the change. */
+  changes: () => `${prefix}:changes`,
+  /** Hash blueprint → JSON of how far the change has come with it, one for each change. */
+  changeParts: (id: string) => `${prefix}:change-parts:${id}`,
+  /** Hash `BLUEPRINT KIND NAME` → JSON of an update that the change brings, one for each change. */
+  changeUpdates: (id: string) => `${prefix}:change-updates:${id}`,
+  /** Set of `ID BLUEPRINT` that have not ended. */
+  openChanges: () => `${prefix}:changes-open`,
+  /** Hash blueprint → id of the change that it has not been woven for yet: what comes now joins that one. */
+  unwovenChanges: () => `${prefix}:changes-unwoven`,
+  /** Hash `BLUEPRINT KIND NAME` → the version that some change was about last. */
+  seenUpdates: () => `${prefix}:updates-seen`,
+  /** Hash content of a bundle → JSON of what was measured when it was verified. */
+  measures: () => `${prefix}:measures`,
+  /** Hash MAC → JSON of the assignment that a node had before it tried a bundle; null where it had none. */
+  canaries: () => `${prefix}:canaries`,
+  /** What BullMQ's keys begin with; in braces, since its scripts work on many of them. */
+  queues: () => `{${prefix}}:queue`,
   /** Hash path → JSON of what running nodes missed of it, one for each blueprint. */
   misses: (blueprint: string) => `${prefix}:misses:${blueprint}`,
+  /** Hash `WAY PATH` → program: what a node that learns told of its stack. */
+  learned: (mac: string) => `${prefix}:learned:${mac}`,
   /** Stream of events, trimmed. */
   events: () => `${prefix}:events`,
 } as const

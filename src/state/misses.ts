@@ -27,21 +27,49 @@ const missSchema = z.object({
   /** Milliseconds since 1970. */
   firstAt: z.number(),
   lastAt: z.number(),
+  /** Who missed it, the newest first, with what each told last. */
+  nodes: z
+    .array(
+      z.object({
+        node: z.string(),
+        count: z.number(),
+        outcome: z.enum(missOutcomes),
+        uptime: z.number(),
+        lastAt: z.number(),
+      }),
+    )
+    .default([]),
 })
 
 /** A path that the stack has and a bundle lacks, asked for on running nodes. */
 export type Miss = Readonly<z.infer<typeof missSchema>>
 
-/** Adds to what is known of the path; `fresh` when nothing was, or something else became of it. */
+/** Nodes that are kept of a path; all of a rack would make its record as long as the rack. */
+const mostNodes = 32
+
+/**
+ * Adds to what is known of the path; `fresh` when nothing was, or something else became of it than before on that node,
+ * or on any when that node is new. What a node tells again, for it did not hear our answer, does not count again.
+ */
 export async function putMiss(
   redis: Redis,
   blueprint: string,
-  miss: Omit<Miss, 'firstAt'>,
+  miss: Omit<Miss, 'firstAt' | 'nodes'>,
 ): Promise<{ readonly miss: Miss; readonly fresh: boolean }> {
   let fresh = true
   const put = await updateRecord(redis, keys.misses(blueprint), miss.path, missSchema, (before) => {
-    fresh = before?.outcome !== miss.outcome
-    return { ...miss, firstAt: before?.firstAt ?? miss.lastAt, count: miss.count + (before?.count ?? 0) }
+    const { node, outcome, uptime, lastAt } = miss
+    const nodes = before?.nodes ?? []
+    const same = nodes.find((one) => one.node === node)
+    fresh = same ? same.outcome !== outcome : !nodes.some((one) => one.outcome === outcome)
+    if (before && !fresh && same?.uptime === uptime) return before
+    const now = { node, count: miss.count + (same?.count ?? 0), outcome, uptime, lastAt }
+    return {
+      ...miss,
+      firstAt: before?.firstAt ?? lastAt,
+      count: miss.count + (before?.count ?? 0),
+      nodes: [now, ...nodes.filter((one) => one !== same)].slice(0, mostNodes),
+    }
   })
   return { miss: put, fresh }
 }

@@ -18,6 +18,22 @@ export const assignmentSchema = z.union([
 
 export type Assignment = z.infer<typeof assignmentSchema>
 
+const learningSchema = z.strictObject({
+  blueprint: z.string(),
+  /** The full stack, with what tells of its files. */
+  bundle: digest,
+  stack: digest,
+  /** Milliseconds since 1970. */
+  since: z.number(),
+  /** When it ends by itself. */
+  until: z.number().optional(),
+  /** What earlier runs found is forgotten at the end. */
+  fresh: z.boolean().optional(),
+})
+
+/** While a node has it, it boots the full stack of a blueprint instead of what it is assigned, and tells what it uses. */
+export type Learning = z.infer<typeof learningSchema>
+
 /** What the admin said of a node. Written by the API alone, so nothing that nodes do can undo it. */
 export const nodeSchema = z.object({
   mac: z.string(),
@@ -26,8 +42,11 @@ export const nodeSchema = z.object({
   /** In the order in which their assignments are tried. */
   groups: z.array(z.string()).default([]),
   assignment: assignmentSchema.optional(),
+  learning: learningSchema.optional(),
   /** DHCP options of its own, over those of its groups. */
   options: namedOptionsSchema.optional(),
+  /** Its power controller (fleet/power); without credentials. */
+  power: z.string().optional(),
 })
 
 export type NodeRecord = z.infer<typeof nodeSchema>
@@ -66,6 +85,8 @@ export async function removeNode(redis: Redis, mac: string): Promise<boolean> {
     .hdel(keys.firstSeen(), mac)
     .hdel(keys.sightings(), mac)
     .zrem(keys.lastSeen(), mac)
+    .zrem(keys.heard(), mac)
+    .hdel(keys.orders(), mac)
     .exec()
   return (replies ?? []).some(([, count]) => count === 1)
 }

@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis'
+import { Redis, type RedisOptions } from 'ioredis'
 import { BootloomError } from '../config/errors.ts'
 import type { Logger } from '../config/log.ts'
 import { EmbeddedRedis } from './embedded.ts'
@@ -48,6 +48,17 @@ const patience = {
   commandTimeout: 3000,
   maxRetriesPerRequest: 1,
   retryStrategy: (attempt: number) => Math.min(attempt * 100, 2000),
+}
+
+/**
+ * A connection of a queue's own, to the same Redis: it waits for Redis as long as that is away, and blocks for as long as
+ * there is no job. Its owner ends it.
+ */
+export function queueConnection({ redis }: State, log: Logger): Redis {
+  const waiting = { lazyConnect: false, commandTimeout: undefined, maxRetriesPerRequest: null }
+  const connection = redis.duplicate(waiting as unknown as RedisOptions)
+  connection.on('error', (error: Error) => log.error({ event: 'redis-error', reason: error.message }))
+  return connection
 }
 
 function withoutCredentials(url: string): string {

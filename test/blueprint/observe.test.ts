@@ -150,11 +150,11 @@ workload: [ { http: /, port: 8099 } ]
   it('says so when the probe is never answered, with the last answer and what the application said', async () => {
     const error = await failure(
       input(`start: { command: [sh, -c, "echo waiting; exec sleep 60"] }\nprobe: { tcp: 8099 }`, {
-        deadlines: { probe: 400 },
+        deadlines: { probe: 1500 },
       }),
     )
     expect(error.code).toBe('PROBE_NEVER_ANSWERED')
-    expect(error.message).toMatch(/^tcp 8099 was not answered as expected within 0\.4 s: .*ECONNREFUSED/)
+    expect(error.message).toMatch(/^tcp 8099 was not answered as expected within 1\.5 s: .*ECONNREFUSED/)
     expect(error.details).toEqual(['waiting'])
   })
 

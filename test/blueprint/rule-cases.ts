@@ -190,7 +190,12 @@ export const ruleCases: Readonly<Record<string, RuleCase>> = {
     gains: ['/usr/lib/postgresql/15/bin/pg_dump'],
     leaves: ['/usr/lib/postgresql/15/bin/initdb'],
   },
-  'mariadb-state': { touched: ['/usr/sbin/mariadbd'], gains: ['/var/lib/mysql/ibdata1', '/etc/mysql/my.cnf'] },
+  'postgresql-shell': { touched: ['/usr/lib/postgresql/15/bin/postgres'], gains: ['/usr/bin/sh'] },
+  'mariadb-state': {
+    touched: ['/usr/sbin/mariadbd'],
+    gains: ['/var/lib/mysql/ibdata1', '/etc/mysql/my.cnf'],
+    leaves: ['/etc/mysql/debian-start'],
+  },
   'mariadb-messages': {
     touched: ['/usr/sbin/mariadbd'],
     gains: ['/usr/share/mysql/german/errmsg.sys', '/usr/share/mysql/charsets/latin1.xml'],

@@ -1,4 +1,7 @@
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type ObserveInput, observe } from '../../src/blueprint/observe/observe.ts'
@@ -49,6 +52,12 @@ describe('a run', () => {
     const { record } = await seen(`service: web\n${probe}workload: [ { restart: true } ]`, { 'web.service': forking })
     expect(record.stopped).toBe('by signal')
     expect(record.workload).toMatchObject([{ step: 'restart', detail: 'HTTP 200, 14 bytes' }])
+  })
+
+  it('does not take a helper that soon ends for the main process of a forking service', async () => {
+    const unit = '[Service]\nType=forking\nExecStart=/bin/sh -c "sleep 0.5 & httpd -p 8099 -h /srv"\n'
+    const { record } = await seen(`service: web\n${probe}workload: [ { wait: 0.8 } ]`, { 'web.service': unit })
+    expect(record.stopped).toBe('by signal')
   })
 
   it('goes by the PID file where there is one, and runs what starts, reloads and stops it watched', async () => {
@@ -115,6 +124,40 @@ ${probe}workload:
     expect(error).toMatchObject({ code: 'WORKLOAD_FAILED', where: 'small workload[0]' })
     expect(error.message).toContain('25-wrong: exit status 7: "not so"')
   })
+
+  it.skipIf(process.getuid?.() !== 0)(
+    'takes links in a circle, names of 4,000 bytes, devices, pipes and sockets as they come',
+    async () => {
+      const srv = join(root, 'srv')
+      const parents = Array.from({ length: 19 }, () => 'n'.repeat(199))
+      const file = 'f'.repeat(4000 - '/srv/'.length - parents.length * 200)
+      const long = `/srv/${[...parents, file].join('/')}`
+      // Too long to be named from outside the root.
+      const make = 'cd "$0"; for name in $1; do mkdir $name; cd $name; done; echo deep >$2'
+      execFileSync('sh', ['-c', make, srv, parents.join(' '), file])
+      await symlink('circle', join(srv, 'ring'))
+      await symlink('ring', join(srv, 'circle'))
+      await symlink('.', join(srv, 'self'))
+      execFileSync('mkfifo', [join(srv, 'pipe')])
+      execFileSync('mknod', [join(srv, 'null'), 'c', '1', '3'])
+      const listening = createServer().listen(join(srv, 'socket'))
+      await once(listening, 'listening')
+      const command = `cat /srv/ring; cat /srv/self/self/index.html $LONG /srv/null && test -S /srv/socket && test -p /srv/pipe`
+      for (const method of ['strace', 'fanotify'] as const) {
+        const words = `[sh, -c, "${command} && exec httpd -f -p 8099 -h /srv"]`
+        const yaml = `start: { command: ${words}, environment: { LONG: ${long} } }\n${probe}`
+        const paths = touched(await seen(yaml, {}, { method }))
+        expect(long).toHaveLength(4000)
+        expect(paths).toEqual(
+          expect.arrayContaining(['/srv/circle', '/srv/index.html', '/srv/ring', '/srv/self', long]),
+        )
+        const special = ['/srv/null', '/srv/pipe', '/srv/socket']
+        if (method === 'strace') expect(paths).toEqual(expect.arrayContaining(special))
+      }
+      listening.close()
+      execFileSync('rm', ['-r', join(srv, parents[0]!)])
+    },
+  )
 
   it('says so when a forking service stays, leaves nothing, or leaves what soon ends', async () => {
     const unit = (command: string) => ({

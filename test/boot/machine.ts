@@ -24,7 +24,8 @@ export async function reportSink() {
   const server = createServer(async (request, response) => {
     let body = ''
     for await (const chunk of request) body += chunk
-    const query = new URL(request.url ?? '/', 'http://sink').searchParams
+    const { pathname, searchParams: query } = new URL(request.url ?? '/', 'http://sink')
+    if (pathname !== '/report') return response.end()
     reports.push({ stage: query.get('stage') ?? '', uptime: Number(query.get('uptime')), query, body })
     response.end('ok')
     for (const wake of waiting) wake()

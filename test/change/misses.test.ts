@@ -15,7 +15,7 @@ import { putBundle } from '../http/fixture.ts'
 
 let directory: string
 let context: Context
-let miss: Omit<Miss, 'firstAt'>
+let miss: Parameters<typeof putMiss>[2]
 const paths = ['/etc/app', '/etc/app/a.conf', '/etc/app/b.conf', '/usr/share', '/usr/share/app/page']
 
 beforeAll(async () => {

@@ -9,7 +9,7 @@ const commands = [...commandsOf(buildProgram())].map((command) => [fullName(comm
 test('all the commands are there', () => {
   expect(commands.map(([name]) => name.replace('bootloom ', ''))).toEqual([
     'serve',
-    ...['node set', 'node list', 'node show', 'node unset'],
+    ...['node set', 'node list', 'node show', 'node power', 'node reboot', 'node drift', 'node unset'],
     ...['group set', 'group list', 'group unset'],
     ...['lease list', 'lease show', 'lease release', 'lease reserve', 'lease unreserve', 'dhcp snippets'],
     ...['blueprint apply', 'blueprint init', 'blueprint list', 'blueprint show'],
@@ -23,6 +23,7 @@ test('all the commands are there', () => {
       'channel history',
       'channel release',
       'rollback',
+      ...['rollout start', 'rollout status', 'rollout pause', 'rollout resume', 'rollout abort', 'rollout list'],
       'repo list',
       'repo update',
       'impact',

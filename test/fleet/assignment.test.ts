@@ -35,7 +35,7 @@ async function node(groups: string[], assignment?: Assignment): Promise<string> 
   return mac
 }
 
-const fleet = { tries: 2, deadline: 600 }
+const fleet = { tries: 2, deadline: 600, heartbeat: 15 }
 const settings = { unknown: { action: 'reject' }, fleet } as const
 const resolve = (mac: string) => new Assignments(state.redis, settings, silent).resolve(mac)
 

@@ -9,7 +9,7 @@ import { bootsOf } from '../../src/state/boots.ts'
 import { getSighting } from '../../src/state/nodes.ts'
 import { openState, type State } from '../../src/state/redis.ts'
 
-const settings = { unknown: { action: 'reject' }, fleet: { tries: 2, deadline: 600 } } as const
+const settings = { unknown: { action: 'reject' }, fleet: { tries: 2, deadline: 600, heartbeat: 15 } } as const
 let directory: string
 let state: State
 let boots: Boots

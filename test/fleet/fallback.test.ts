@@ -13,7 +13,7 @@ import { openState, type State } from '../../src/state/redis.ts'
 import { getTries } from '../../src/state/tries.ts'
 import { type Digest, digestOf } from '../../src/store/digest.ts'
 
-const settings = { unknown: { action: 'reject' }, fleet: { tries: 2, deadline: 600 } } as const
+const settings = { unknown: { action: 'reject' }, fleet: { tries: 2, deadline: 600, heartbeat: 15 } } as const
 let directory: string
 let state: State
 let boots: Boots
@@ -208,7 +208,11 @@ describe('a hold', () => {
 
 test('a node that hangs is given up at its deadline, though it never asks again', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] })
-  const watched = await Boots.open(state.redis, { ...settings, fleet: { tries: 1, deadline: 30 } }, silent)
+  const watched = await Boots.open(
+    state.redis,
+    { ...settings, fleet: { tries: 1, deadline: 30, heartbeat: 15 } },
+    silent,
+  )
   try {
     const mac = await node()
     const { id } = watched.script(mac, 'boot', { blueprint, bundle: digest('good') })
@@ -230,7 +234,11 @@ test('a node that hangs is given up at its deadline, though it never asks again'
 test('a boot that was ready by the account of another server is not given up', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] })
   const other = await Boots.open(state.redis, settings, silent)
-  const watched = await Boots.open(state.redis, { ...settings, fleet: { tries: 1, deadline: 30 } }, silent)
+  const watched = await Boots.open(
+    state.redis,
+    { ...settings, fleet: { tries: 1, deadline: 30, heartbeat: 15 } },
+    silent,
+  )
   try {
     const mac = await node()
     const { id } = watched.script(mac, 'boot', { blueprint, bundle: digest('good') })

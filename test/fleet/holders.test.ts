@@ -18,7 +18,11 @@ let boots: Boots
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'holders-'))
   state = await openState({ directory }, silent)
-  boots = await Boots.open(state.redis, { unknown: { action: 'reject' }, fleet: { tries: 2, deadline: 600 } }, silent)
+  boots = await Boots.open(
+    state.redis,
+    { unknown: { action: 'reject' }, fleet: { tries: 2, deadline: 600, heartbeat: 15 } },
+    silent,
+  )
 })
 afterAll(async () => {
   await boots.close()

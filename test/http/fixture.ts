@@ -60,6 +60,7 @@ export async function startFixture(options: FixtureOptions = {}): Promise<Fixtur
     hot: new HotBlobs(store, 192 * 1024 * 1024),
     admission: settings.http.admission === undefined ? undefined : new Admission(settings.http.admission),
     delivery: new Delivery(settings.http.bandwidth),
+    heartbeat: settings.fleet.heartbeat,
     holders: holders && { all: true, of: async (address) => holders.get(address) },
   })
   return {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { BundleConfig, BundleManifest } from '../../src/compose/bundle-format.ts'
 import { latestEvents } from '../../src/state/events.ts'
-import { listMisses } from '../../src/state/misses.ts'
+import { listMisses, type Miss, putMiss } from '../../src/state/misses.ts'
 import { updateNode } from '../../src/state/nodes.ts'
 import { type Digest, digestOf } from '../../src/store/digest.ts'
 import { type Fixture, mac, putBundle, startFixture } from './fixture.ts'
@@ -51,9 +51,11 @@ const tell = (body: string, of = boot, node = mac) =>
   fetch(`${fixture.server.url}/misses?mac=${node}&boot=${of}`, { method: 'POST', body })
 
 test('a miss is kept with component, process and time, told of once, and counted when it comes again', async () => {
-  const line = (count: number) => `12.345\t77\tapache2\t${count}\tmissed\t0\t/usr/share/icons/a%20b.gif\n`
-  expect((await tell(line(1))).status).toBe(200)
-  expect((await tell(line(41))).status).toBe(200)
+  const line = (at: string, count: number) => `${at}\t77\tapache2\t${count}\tmissed\t0\t/usr/share/icons/a%20b.gif\n`
+  expect((await tell(line('8.010', 1))).status).toBe(200)
+  expect((await tell(line('12.345', 41))).status).toBe(200)
+  // The node did not hear our answer, and tells it again.
+  expect((await tell(line('12.345', 41))).status).toBe(200)
   const [miss] = await listMisses(fixture.state.redis, 'apache-fetch')
   expect(miss).toMatchObject({
     path: '/usr/share/icons/a b.gif',
@@ -68,6 +70,36 @@ test('a miss is kept with component, process and time, told of once, and counted
   const events = (await latestEvents(fixture.state.redis, 50)).filter(({ event }) => event === 'file-missed')
   expect(events).toHaveLength(1)
   expect(events[0]).toMatchObject({ path: '/usr/share/icons/a b.gif', component: 'icons', outcome: 'missed', mac })
+})
+
+test('who missed a file stays known when other nodes miss it too, and each does only count for itself', async () => {
+  const miss = {
+    path: '/x',
+    type: 'file',
+    component: 'x',
+    process: 'p',
+    pid: 1,
+    bundle: 'b',
+    uptime: 1,
+    count: 2,
+  } as const
+  const put = (node: string, outcome: 'missed' | 'fetched', lastAt: number) =>
+    putMiss(fixture.state.redis, 'many', { ...miss, node, outcome, uptime: lastAt, lastAt })
+  expect((await put('a', 'missed', 1)).fresh).toBe(true)
+  expect((await put('b', 'missed', 2)).fresh).toBe(false)
+  expect((await put('c', 'fetched', 3)).fresh).toBe(true)
+  expect((await put('a', 'missed', 4)).fresh).toBe(false)
+  expect((await put('c', 'missed', 5)).fresh).toBe(true)
+  const [{ count, nodes }] = (await listMisses(fixture.state.redis, 'many')) as [Miss]
+  expect(count).toBe(10)
+  expect(nodes.map(({ node, count }) => [node, count])).toEqual([
+    ['c', 4],
+    ['a', 4],
+    ['b', 2],
+  ])
+  for (let index = 0; index < 40; index++) await put(`n${index}`, 'missed', 6 + index)
+  expect((await listMisses(fixture.state.redis, 'many'))[0]).toMatchObject({ count: 90, node: 'n39' })
+  expect((await listMisses(fixture.state.redis, 'many'))[0]!.nodes).toHaveLength(32)
 })
 
 test('nothing of what is no line, no number, or no path that the stack has is kept', async () => {

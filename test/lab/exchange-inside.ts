@@ -1,5 +1,5 @@
 import { execa } from 'execa'
-import { inside } from '../../lab/namespace.ts'
+import { inside } from '../../src/machine/namespace.ts'
 
 /** Sends a line over TCP from inside the lab's namespace and returns what came back within two seconds. */
 export async function exchangeInside(namespace: string, address: string, port: number, text: string): Promise<string> {

@@ -1,16 +1,10 @@
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { paths } from '../../lab/place.ts'
-import { compose } from '../../src/compose/bundle.ts'
 import { silent } from '../../src/config/log.ts'
-import type { Component } from '../../src/repository/component.ts'
 import { updateNode } from '../../src/state/nodes.ts'
 import { openState, type State } from '../../src/state/redis.ts'
 import { recordReady } from '../../src/state/tries.ts'
-import { type Digest, digestOf } from '../../src/store/digest.ts'
-import { Store } from '../../src/store/store.ts'
-import { bootParts } from '../boot/machine.ts'
-import { blueprintOf, componentOf, selectionOf, stackOf } from '../compose/stack.ts'
+import { weaveHttpd } from './httpd.ts'
 import { Road } from './road.ts'
 
 const asRoot = process.getuid?.() === 0
@@ -31,7 +25,10 @@ describe.skipIf(!asRoot)('a node that does not come up (skipped without root: it
   }, 60_000)
 
   it('is back on the bundle that another node is ready with, after two panics and by itself', async () => {
-    const [good, bad] = [await weave(''), await weave('rdinit=/nonexistent panic=-1')]
+    const [good, bad] = [
+      await weaveHttpd(road, state),
+      await weaveHttpd(road, state, { cmdline: 'rdinit=/nonexistent panic=-1' }),
+    ]
     await recordReady(state.redis, { mac: '52:54:00:aa:00:02', blueprint: 'test', bundle: good, boot: 'b' }, Date.now())
     await road.api.request('POST', '/v1/channels/test/stable', { digest: bad })
     await updateNode(state.redis, mac, () => ({
@@ -50,36 +47,4 @@ describe.skipIf(!asRoot)('a node that does not come up (skipped without root: it
     expect(await road.event('channel-held', since, 5000)).toMatchObject({ blueprint: 'test', bundle: bad })
     expect(await road.log('boot')).toContain('"node-fell-back"')
   }, 200_000)
-
-  /** busybox's web server, with more words on the kernel command line. */
-  async function weave(cmdline: string): Promise<Digest> {
-    const store = await Store.open(join(paths.state(road.place), 'store'))
-    const { kernel, busybox, modules } = await bootParts(store)
-    const program = (await store.readJson<Component>(busybox.digest)).entries[0]!.digest!
-    const application = await componentOf(store, 'deb', 'httpd', '1', {
-      '/usr/bin/httpd': await store.read(program),
-      '/etc/passwd': 'root:x:0:0::/:/bin/sh\n',
-      '/srv/index.html': 'It works\n',
-    })
-    const bundle = await compose(
-      {
-        blueprint: blueprintOf({
-          kernel: { cmdline },
-          start: { command: ['/usr/bin/httpd', '-f', '-p', '8080', '-h', '/srv'] },
-          probe: { http: '/index.html', port: 8080 },
-        }),
-        blueprintDigest: digestOf(cmdline),
-        stack: stackOf([application], kernel, busybox),
-        stackDigest: digestOf('stack'),
-        selection: await selectionOf(store, [application]),
-        selectionDigest: digestOf('selection'),
-        modules,
-        level: 'fast',
-        zstdLevel: 3,
-        context: { store, state, log: silent },
-      },
-      () => {},
-    )
-    return bundle.digest
-  }
 })

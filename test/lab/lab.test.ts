@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { down, status } from '../../lab/lab.ts'
-import { createNamespace, inside, namespaceExists } from '../../lab/namespace.ts'
 import { startNode } from '../../lab/node.ts'
 import { type Place, placeOf } from '../../lab/place.ts'
-import { isRunning, recorded, remember, startDaemon } from '../../lab/processes.ts'
+import { recorded, remember, startDaemon } from '../../lab/processes.ts'
+import { createNamespace, inside, namespaceExists } from '../../src/machine/namespace.ts'
+import { isRunning } from '../../src/machine/process.ts'
 
 describe.skipIf(process.getuid?.() !== 0)('taking a lab down', () => {
   let place: Place

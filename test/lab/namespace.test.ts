@@ -5,10 +5,11 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { fetchInside } from '../../lab/fetch.ts'
 import { openForward } from '../../lab/forward.ts'
-import { createNamespace, inside, namespaceExists, removeNamespace } from '../../lab/namespace.ts'
 import type { Place } from '../../lab/place.ts'
-import { end, isRunning, recorded, remember, startDaemon } from '../../lab/processes.ts'
+import { recorded, remember, startDaemon } from '../../lab/processes.ts'
 import { run } from '../../src/config/command.ts'
+import { createNamespace, inside, namespaceExists, removeNamespace } from '../../src/machine/namespace.ts'
+import { end, isRunning } from '../../src/machine/process.ts'
 
 const asRoot = process.getuid?.() === 0
 

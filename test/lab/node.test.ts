@@ -2,11 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createNamespace, inside, removeNamespace } from '../../lab/namespace.ts'
 import { runningNode, startNode } from '../../lab/node.ts'
 import type { Place } from '../../lab/place.ts'
-import { isRunning, recorded, startDaemon } from '../../lab/processes.ts'
-import { SerialLog } from '../../lab/serial.ts'
+import { recorded, startDaemon } from '../../lab/processes.ts'
+import { createNamespace, inside, removeNamespace } from '../../src/machine/namespace.ts'
+import { isRunning } from '../../src/machine/process.ts'
+import { SerialLog } from '../../src/machine/serial.ts'
 
 /** Prints who asks by DHCP: MAC, and whether the user class (option 77) says iPXE. */
 const listener = `require('node:dgram').createSocket('udp4').on('message', (m) =>

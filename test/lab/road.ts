@@ -6,9 +6,10 @@ import { type WatchedBoot, watchBoot } from '../../lab/boot-watch.ts'
 import { down, startBoot, up } from '../../lab/lab.ts'
 import { type LabNode, type NodeOptions, startNode } from '../../lab/node.ts'
 import { type Place, paths, placeOf } from '../../lab/place.ts'
-import { end, runningAs } from '../../lab/processes.ts'
+import { runningAs } from '../../lab/processes.ts'
 import type { ComposeReport, ObserveReport } from '../../src/change/report.ts'
 import { ApiClient } from '../../src/http/api-client.ts'
+import { end } from '../../src/machine/process.ts'
 
 /** Milliseconds: an emulated node on a busy machine takes a while. */
 const bootTimeout = 240_000
@@ -23,9 +24,10 @@ export class Road {
     this.api = new ApiClient(paths.api(place))
   }
 
-  static async open(name: string): Promise<Road> {
+  /** `settings` go over the lab's own. */
+  static async open(name: string, settings: Readonly<Record<string, unknown>> = {}): Promise<Road> {
     const place = placeOf({ name: `bootloom-${name}-${process.pid}` })
-    await up(place, { held: true })
+    await up(place, { held: true, settings })
     return new Road(place)
   }
 

@@ -34,7 +34,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'names-'))
   state = await openState({ directory }, silent)
   store = await Store.open(join(directory, 'store'))
-  const settings = { unknown: { action: 'reject' }, fleet: { tries: 2, deadline: 600 } } as const
+  const settings = { unknown: { action: 'reject' }, fleet: { tries: 2, deadline: 600, heartbeat: 15 } } as const
   boots = await Boots.open(state.redis, settings, silent)
   bundle = await putBundle(store)
   await moveChannel(state.redis, { blueprint: 'apache', channel: 'stable', digest: bundle, reason: 'test' })

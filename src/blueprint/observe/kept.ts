@@ -135,18 +135,28 @@ export class Kept {
     return undefined
   }
 
-  /** The process that the PID file names, or the one that the start command left behind. */
+  /**
+   * The process that the PID file names, or the one that the start command left behind. A daemon has a session of its
+   * own; what has none may be no more than a helper about to end, such as Apache's first piped log, and is taken when
+   * nothing else shows.
+   */
   async #findMain(before: readonly number[]): Promise<number> {
+    const patient = Date.now() + 200
     for (const end = Date.now() + this.#patience; Date.now() < end; await sleep(20)) {
       const named = await this.#namedPid()
-      const left = named ? [named] : (await this.#stage.leftBehind()).filter((pid) => !before.includes(pid))
-      const main = this.service.pidFile && !named ? undefined : left[0]
+      const main = this.service.pidFile ? named : await this.#leftBy(before, Date.now() > patient)
       if (main !== undefined && (await this.#stage.process(main))) return main
       if ((await this.#stage.exit(this.#started)) !== undefined) break
     }
     const { pidFile } = this.service
     const why = pidFile ? `left no process behind that ${pidFile} names` : 'left no process behind'
     throw await this.#failed(this.service.start, why)
+  }
+
+  async #leftBy(before: readonly number[], anyOne: boolean): Promise<number | undefined> {
+    const left = (await this.#stage.leftBehind()).filter((pid) => !before.includes(pid))
+    for (const pid of left) if ((await this.#stage.process(pid))?.leadsSession) return pid
+    return anyOne ? left[0] : undefined
   }
 
   async #namedPid(): Promise<number | undefined> {

@@ -122,11 +122,12 @@ export class Stage {
   }
 
   /** A process inside, unless it has ended. */
-  async process(pid: number): Promise<{ readonly parent: number } | undefined> {
+  async process(pid: number): Promise<{ readonly parent: number; readonly leadsSession: boolean } | undefined> {
     const text = await readFile(join(this.directory, 'root/proc', String(pid), 'stat'), 'utf8').catch(() => '')
     // The name in brackets may hold anything (proc(5)).
-    const [state, parent] = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    return state === undefined || state === '' || 'ZX'.includes(state) ? undefined : { parent: Number(parent) }
+    const [state = '', parent, , session] = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    if (state === '' || 'ZX'.includes(state)) return undefined
+    return { parent: Number(parent), leadsSession: Number(session) === pid }
   }
 
   /** Processes whose parent has ended: the children of process 1 but for process 2, which obeys. */

@@ -8,6 +8,7 @@ import type { Service } from '../../blueprint/service.ts'
 import { servicesOf } from '../../blueprint/services.ts'
 import { appliedBlueprint, applyBlueprint, stackOf, wovenBlueprint } from '../../change/applied.ts'
 import type { Context } from '../../change/context.ts'
+import type { Pipeline } from '../../change/pipeline/pipeline.ts'
 import type { LeftOut, ListedFile } from '../../change/report.ts'
 import { componentsOf } from '../../change/work.ts'
 import type { Workshop } from '../../change/workshop.ts'
@@ -60,6 +61,7 @@ export function blueprintRoutes(
   app: FastifyInstance,
   context: Context,
   workshop: Workshop,
+  pipeline: Pipeline,
   onApplied: () => Promise<void>,
 ): void {
   const { redis } = context.state
@@ -139,7 +141,11 @@ export function blueprintRoutes(
     const options = parseRequest(composeBody, body)
     await appliedBlueprint(context, name)
     const job = { kind: 'compose', blueprint: name, ...options } as const
-    return streamJob(reply, (progress, signal) => workshop.run(job, progress, signal))
+    return streamJob(reply, async (progress, signal) => {
+      const report = await workshop.run(job, progress, signal)
+      await pipeline.wake()
+      return report
+    })
   })
 }
 

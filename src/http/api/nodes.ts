@@ -12,12 +12,15 @@ import { getHold } from '../../state/channels.ts'
 import { addEvent } from '../../state/events.ts'
 import { getNode, getSighting, listNodes, listSightings, removeNode, updateNode } from '../../state/nodes.ts'
 import { noteOptions } from '../../state/optioned.ts'
+import { listHeard } from '../../state/orders.ts'
 import { pinsInForce } from '../../state/pins.ts'
+import { putPowerLogin } from '../../state/power-logins.ts'
 import { forgetTries, getTries } from '../../state/tries.ts'
 import { putUserData } from '../../state/user-data.ts'
 import type { ApiContext } from '../api-server.ts'
 import { assignmentBody, assignmentFrom } from './assignment.ts'
 import { checkOptions, parseRequest } from './body.ts'
+import { powerBody, powerFrom } from './power.ts'
 
 const nodeBody = z.strictObject({
   ...assignmentBody,
@@ -34,6 +37,7 @@ const nodeBody = z.strictObject({
     .optional(),
   /** DHCP options, in place of those that it had. */
   options: namedOptionsSchema.optional(),
+  power: powerBody,
 })
 
 interface OfNode {
@@ -45,11 +49,12 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, store, sett
 
   /** Nodes that the admin named, and machines that were merely seen. */
   app.get('/v1/nodes', async () => {
-    const [nodes, sightings, current, pins] = await Promise.all([
+    const [nodes, sightings, current, pins, heard] = await Promise.all([
       listNodes(redis),
       listSightings(redis),
       currencies(redis, store),
       pinsInForce(redis),
+      listHeard(redis),
     ])
     const known = new Map(nodes.map((node) => [node.mac, node]))
     const macs = [...new Set([...known.keys(), ...sightings.keys()])].sort()
@@ -58,6 +63,7 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, store, sett
       groups: [],
       ...known.get(mac),
       ...sightings.get(mac),
+      heardAt: heard.get(mac),
       currency: current.get(mac),
       pins: pins.filter(({ blueprint }) => blueprint === current.get(mac)?.assigned?.blueprint),
     }))
@@ -89,13 +95,13 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, store, sett
   /** Sets what the body names and leaves the rest as it is. */
   app.put<OfNode>('/v1/nodes/:mac', async ({ params, body }) => {
     const mac = parseMac(params.mac)
-    const { hostname, groups, options, ...asked } = parseRequest(nodeBody, body)
+    const { hostname, groups, options, power, ...asked } = parseRequest(nodeBody, body)
     checkOptions(options)
     const present = await getNode(redis, mac)
     const assignment = await assignmentFrom(redis, asked, present?.assignment)
     const node = await updateNode(redis, mac, (current) => ({
-      groups: [],
-      ...current,
+      ...powerFrom(current, power),
+      groups: current?.groups ?? [],
       mac,
       ...(assignment === undefined ? {} : { assignment }),
       ...(hostname === undefined ? {} : { hostname }),
@@ -113,6 +119,7 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, store, sett
   app.delete<OfNode>('/v1/nodes/:mac', async ({ params }) => {
     const mac = parseMac(params.mac)
     await putUserData(redis, { node: mac }, '')
+    await putPowerLogin(redis, { node: mac }, undefined)
     if (!(await removeNode(redis, mac))) throw unknown(mac)
     for (const blueprint of await blueprintNames(redis)) await forgetTries(redis, blueprint, mac)
     await noteOptions(redis, `node ${mac}`)

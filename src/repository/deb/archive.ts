@@ -1,6 +1,6 @@
 import { execa } from 'execa'
 import { BootloomError } from '../../config/errors.ts'
-import type { Batch } from '../../store/store.ts'
+import type { Batch } from '../../store/batch.ts'
 import { type Entry, longestPath } from '../component.ts'
 import { parseStanzas } from './control.ts'
 import { readTar, type TarMember } from './tar.ts'

@@ -1,6 +1,6 @@
 import type { OnProgress } from '../../config/progress.ts'
 import { componentsOfDebs, recordDebComponents } from '../../state/components.ts'
-import type { Batch } from '../../store/store.ts'
+import type { Batch } from '../../store/batch.ts'
 import type { Component, ComponentRef } from '../component.ts'
 import type { RepositoryContext } from '../context.ts'
 import { eachOf } from '../each.ts'

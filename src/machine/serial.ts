@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BootloomError } from '../src/config/errors.ts'
+import { BootloomError } from '../config/errors.ts'
 
 /** Firmware draws on the serial console with escape sequences and carriage returns; people and patterns want text. */
 const plainText = (raw: string): string => raw.replace(/\x1b\[[0-9;?=]*[A-Za-z]/g, '').replace(/[\r\b]+/g, '')

@@ -1,9 +1,18 @@
 import { access } from 'node:fs/promises'
-import { run } from '../src/config/command.ts'
-import { network } from './place.ts'
-import { endPid } from './processes.ts'
+import { run } from '../config/command.ts'
+import { endPid } from './process.ts'
 
-/** The lab's network: a namespace with one bridge, on which the server has an address and each node has a tap. */
+/**
+ * A network of virtual machines: a namespace with one bridge, on which the server has an address and each node a tap.
+ * Nothing leads out of it, so every one of them has the same addresses.
+ */
+export const network = {
+  bridge: 'br0',
+  address: '10.77.0.1',
+  prefix: 16,
+  subnet: '10.77.0.0/16',
+  range: ['10.77.0.100', '10.77.0.199'],
+} as const
 
 /** A command as it is run inside the namespace; `ip` becomes the command, so its process id is the command's. */
 export const inside = (namespace: string, command: readonly string[]): [string, ...string[]] => [
@@ -50,10 +59,13 @@ export async function createTap(namespace: string, index: number): Promise<strin
   return tap
 }
 
-/** Ends whatever still runs inside (nobody else has a reason to be there) and removes the namespace with all its links. */
-export async function removeNamespace(namespace: string): Promise<void> {
+/**
+ * Ends whatever still runs inside (nobody else has a reason to be there) and removes the namespace with all its links.
+ * `patience` in milliseconds: what has not ended by then is killed.
+ */
+export async function removeNamespace(namespace: string, patience = 2000): Promise<void> {
   if (!(await namespaceExists(namespace))) return
   const pids = (await run('ip', ['netns', 'pids', namespace]).catch(() => '')).split('\n').map(Number)
-  await Promise.all(pids.filter((pid) => pid > 1 && pid !== process.pid).map((pid) => endPid(pid)))
+  await Promise.all(pids.filter((pid) => pid > 1 && pid !== process.pid).map((pid) => endPid(pid, patience)))
   await run('ip', ['netns', 'delete', namespace])
 }

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { createConnection } from 'node:net'
 import { createInterface } from 'node:readline'
-import { BootloomError } from '../src/config/errors.ts'
+import { BootloomError } from '../config/errors.ts'
 
-type Command = 'system_reset' | 'quit' | 'query-status' | 'send-key'
+type Command = 'system_reset' | 'stop' | 'cont' | 'quit' | 'query-status' | 'send-key'
 
 /** One command of the QEMU Machine Protocol on a connection of its own. Ends at the answer, or after five seconds. */
 export async function qmp(socket: string, command: Command, words: object = {}): Promise<unknown> {

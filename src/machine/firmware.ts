@@ -1,6 +1,6 @@
 import { copyFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { BootloomError } from '../src/config/errors.ts'
+import { BootloomError } from '../config/errors.ts'
 
 /**
  * How a node comes up:

@@ -1,0 +1,38 @@
+/* What the server can tell a running node to do. */
+#ifndef AGENT_H
+#define AGENT_H
+#include <stddef.h>
+
+#include "server.h"
+
+/* Where init keeps what it makes at run time. */
+#define RUN "/.bootloom/run"
+
+/* An answer in lines of a name, `=` and a value. */
+struct text {
+  char bytes[4096];
+  size_t held;
+};
+
+/* Takes an answer that fits (server.h); `state` is a struct text with nothing held. */
+int text_take(void *state, const char *bytes, size_t length);
+
+/* Copies the value of a name; NULL, and nothing in `out`, where there is none or it does not fit. */
+const char *text_value(const struct text *text, const char *name, char *out, size_t size);
+
+/* As server_ask, with more behind the identity, such as "&stage=jump"; `length` of an answer is not known. */
+int ask_more(const struct server *server, const char *path, const char *more, const char *body, size_t body_length,
+             long deadline, take_body take, void *state);
+
+/*
+ * Makes the kernel and the bundle that this node is to boot next ready in memory, so that `agent jump` enters them.
+ * NULL, or why that cannot be: the node then goes through its firmware.
+ */
+const char *kexec_prepare(const struct server *server, const char *url, const char *mac);
+
+/* Enters what kexec_prepare made ready; returns only when there is nothing. */
+void kexec_jump(void);
+
+/* Tells the server what stands in this node's root, with digests; `order` names who asked for it. */
+void drift_tell(const struct server *server, const char *order);
+#endif

@@ -1,0 +1,102 @@
+import { rm } from 'node:fs/promises'
+import { parse, stringify } from 'yaml'
+import type { ComposeReport } from '../src/change/report.ts'
+import { BootloomError } from '../src/config/errors.ts'
+import type { OnProgress } from '../src/config/progress.ts'
+import { ApiClient } from '../src/http/api-client.ts'
+import type { Change } from '../src/state/changes.ts'
+import { layOut } from './blueprint.ts'
+import { down, up } from './lab.ts'
+import { paths, placeOf } from './place.ts'
+import { becomeRoot } from './root.ts'
+
+/**
+ * `npm run prove:verify [KIND…]`: bundles of Apache that are broken in one way each, none of them replayed, so that only
+ * the virtual machine is there to find out. None may come to `stable`. One line of JSON for each.
+ */
+type Blueprint = Record<string, unknown> & { kernel?: Record<string, unknown> }
+type Edit = (blueprint: Blueprint) => Blueprint
+
+const withKernel =
+  (kernel: Record<string, unknown>): Edit =>
+  (blueprint) => ({ ...blueprint, kernel: { ...blueprint.kernel, ...kernel } })
+
+const libraries = '/usr/lib/x86_64-linux-gnu'
+const kinds: Readonly<Record<string, Edit>> = {
+  'kernel panics': withKernel({ cmdline: 'rdinit=/nonexistent' }),
+  'init ends': withKernel({ cmdline: 'rdinit=/.bootloom/busybox' }),
+  'network never comes up': withKernel({ modules: ['virtio_pci'] }),
+  'a bad configuration': (blueprint) => ({
+    ...blueprint,
+    files: [{ path: '/etc/apache2/conf-enabled/zz-bad.conf', content: 'NoSuchDirective on\n' }],
+  }),
+  'a library that is not there': (blueprint) => ({ ...blueprint, drop: [`${libraries}/libapr-1.so*`] }),
+  'a library that does not load': (blueprint) => ({
+    ...blueprint,
+    drop: [`${libraries}/libapr-1.so*`],
+    files: [{ path: `${libraries}/libapr-1.so.0`, content: 'no library\n', mode: '0755' }],
+  }),
+  'another answer': (blueprint) => ({ ...blueprint, drop: ['/etc/mime.types'] }),
+}
+
+const wanted = process.argv.slice(2)
+for (const kind of wanted) {
+  if (!kinds[kind]) throw new BootloomError('USAGE', `kinds: ${Object.keys(kinds).join(', ')}`, { where: kind })
+}
+await becomeRoot()
+const place = placeOf({ name: `bootloom-verify-${process.pid}` })
+const api = new ApiClient(paths.api(place))
+let told = ''
+const onStep: OnProgress = ({ step }) => {
+  if (step !== told) console.error(`  ${step}`)
+  told = step
+}
+await up(place, { held: true, progress: onStep })
+try {
+  const { yaml, directory } = await layOut(place, 'apache')
+  const blueprint = { ...(parse(yaml) as Blueprint), verify: { answers: 'status' } }
+  await api.request('POST', '/v1/blueprints', { yaml: stringify(blueprint), directory })
+  await api.job('POST', '/v1/blueprints/apache/observe', {}, onStep)
+  const good = await taken(directory, blueprint)
+  console.log(JSON.stringify({ kind: 'as it should be', ...good }))
+  if (good.state !== 'promoted') process.exitCode = 1
+  for (const [kind, edit] of Object.entries(kinds)) {
+    if (wanted.length > 0 && !wanted.includes(kind)) continue
+    const found = await taken(directory, edit(blueprint))
+    console.log(JSON.stringify({ kind, ...found }))
+    if (found.state !== 'held' || found.stable === found.bundle || found.candidate === found.bundle)
+      process.exitCode = 1
+  }
+} finally {
+  await api.close()
+  await down(place)
+  await rm(place.directory, { recursive: true, force: true })
+}
+
+/** Weaves it without a replay, and waits for what comes of it. */
+async function taken(directory: string, blueprint: Blueprint) {
+  await api.request('POST', '/v1/blueprints', { yaml: stringify(blueprint), directory })
+  const options = { level: 'fast', replay: false }
+  const began = Date.now()
+  const { digest } = await api.job<ComposeReport>('POST', '/v1/blueprints/apache/compose', options, onStep)
+  for (;;) {
+    const [change] = await api.request<Change[]>('GET', '/v1/changes?count=1')
+    const part = change?.parts[0]
+    if (part?.bundle === digest && !['woven', 'replayed', 'verified'].includes(part.state)) {
+      const { stable, candidate } = await pointers()
+      const seconds = Math.round((Date.now() - began) / 1000)
+      const bundle = digest.slice(7, 19)
+      return { state: part.state, ...(part.why ? { why: part.why } : {}), seconds, bundle, stable, candidate }
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+}
+
+async function pointers(): Promise<{ stable?: string; candidate?: string }> {
+  const all = await api.request<{ blueprint: string; stable?: string; candidate?: string }[]>('GET', '/v1/channels')
+  const { stable, candidate } = all.find(({ blueprint }) => blueprint === 'apache')!
+  return {
+    ...(stable ? { stable: stable.slice(7, 19) } : {}),
+    ...(candidate ? { candidate: candidate.slice(7, 19) } : {}),
+  }
+}

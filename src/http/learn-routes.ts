@@ -1,0 +1,31 @@
+import type { FastifyInstance } from 'fastify'
+import { BootloomError } from '../config/errors.ts'
+import { Learning, parseLearned } from '../fleet/learned.ts'
+import { isDigest } from '../store/digest.ts'
+import { requireHolder } from './holder.ts'
+import type { NodeContext } from './node-context.ts'
+import { macOf, requiredQuery } from './request.ts'
+
+/** Bytes of a report: what the buffer in boot/native/learn.c holds. */
+const maxReport = 64 * 1024
+
+/** What a node that learns tells of the files that it touches; needs the id of its boot, from the address that it holds. */
+export function learnRoutes(app: FastifyInstance, context: NodeContext): void {
+  const { boots, bundles, state, store } = context
+  const learning = new Learning(state.redis, store)
+
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'string', bodyLimit: maxReport }, (_request, body, done) => done(null, body))
+
+  app.post('/learned', { bodyLimit: maxReport }, async (request, reply) => {
+    const mac = macOf(request)
+    const boot = await boots.expect(mac, requiredQuery(request, 'boot'))
+    await requireHolder(context, mac, request.ip)
+    const { config } = isDigest(boot.bundle ?? '') ? await bundles.get(boot.bundle as `sha256:${string}`) : {}
+    if (!config || config.level === 'foreign') {
+      throw new BootloomError('LEARNING_OVER', `nobody learns from this boot of ${mac}`, { where: mac })
+    }
+    await learning.record(boot, config, parseLearned(typeof request.body === 'string' ? request.body : ''))
+    return reply.type('text/plain').send('ok\n')
+  })
+}
