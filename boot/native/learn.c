@@ -239,15 +239,16 @@ int main(int words, char **word) {
   pthread_t thread;
   if (pthread_create(&thread, NULL, tell, &server) != 0) return 1;
   struct pollfd on = {.fd = watch, .events = POLLIN};
-  for (long next = now_ms();;) {
+  long first = now_ms();
+  for (long next = first;;) {
     long left = next - now_ms();
     if (left > 0) poll(&on, 1, (int)left);
     drain(watch);
     if (now_ms() < next) continue;
     long start = now_ms();
     walk_root(0);
-    /* At most a twentieth of the time, on a slow node too. */
-    long took = now_ms() - start;
-    next = start + took + (took > 100 ? took * 19 : 2000);
+    long end = now_ms(), took = end - start;
+    /* While much is new, often; then a twentieth of the time at most, on a slow node too. */
+    next = end + (took <= 100 || end - first < 60000 ? 2000 : took * 19);
   }
 }

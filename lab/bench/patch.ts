@@ -56,7 +56,6 @@ async function measure(): Promise<void> {
   report('patch', [
     atMost('sources asked → proven candidate on stable', 's', seconds(at('promoted'), began), 60),
     atMost('of which weaving', 's', part.weaving ?? 0, 2),
-    atMost('of which booting and asking it', 's', seconds(at('verified'), at('replayed')), 60),
   ])
 }
 

@@ -47,6 +47,7 @@ const partSchema = z.object({
       profileDigest: digest.optional(),
       selectionDigest: digest.optional(),
       observationDigest: digest.optional(),
+      held: z.literal(true).optional(),
     })
     .optional(),
   bundle: digest.optional(),
@@ -111,63 +112,8 @@ export interface Change extends z.infer<typeof headSchema> {
 
 export type ChangeCause = Change['cause']
 
-/** A blueprint that a new change is about. */
-export interface OpenedPart {
-  readonly part: ChangePart
-  readonly updates: readonly ChangeUpdate[]
-  /** Also where all of its updates are known from an earlier change. */
-  readonly always?: boolean
-}
-
 /** Changes kept: older ones are forgotten once all of them has ended. */
-const kept = 500
-
-/**
- * KEYS: count, changes, open, unwoven, seen, events. ARGV: head, parts, prefixes of the keys of parts and of updates, kept.
- * Records stay the text that they came as: cjson would make an object of every empty list.
- */
-const open = `${addingEvent}
-local id
-local answer = {}
-for _, one in ipairs(cjson.decode(ARGV[2])) do
-  local news = {}
-  for _, update in ipairs(one.updates) do
-    local field = one.blueprint .. ' ' .. update.field
-    if one.always or redis.call('HGET', KEYS[5], field) ~= update.version then news[#news + 1] = update end
-  end
-  if #news > 0 or one.always then
-    local into = one.joins and redis.call('HGET', KEYS[4], one.blueprint)
-    if not into then
-      if not id then
-        id = tostring(redis.call('INCR', KEYS[1]))
-        redis.call('HSET', KEYS[2], id, ARGV[1])
-      end
-      into = id
-      redis.call('HSET', ARGV[3] .. into, one.blueprint, one.json)
-      if one.open then redis.call('SADD', KEYS[3], into .. ' ' .. one.blueprint) end
-      if one.joins then redis.call('HSET', KEYS[4], one.blueprint, into) end
-      addEvent(KEYS[6], cjson.encode({ event = 'change-' .. one.state, change = into, blueprint = one.blueprint }))
-    end
-    for _, update in ipairs(news) do
-      local field = one.blueprint .. ' ' .. update.field
-      redis.call('HSET', KEYS[5], field, update.version)
-      redis.call('HSET', ARGV[4] .. into, field, update.json)
-    end
-    answer[#answer + 1] = into .. ' ' .. one.blueprint
-  end
-end
-local old = id and tostring(tonumber(id) - tonumber(ARGV[5]))
-if old and redis.call('HEXISTS', KEYS[2], old) == 1 then
-  local ended = true
-  for _, blueprint in ipairs(redis.call('HKEYS', ARGV[3] .. old)) do
-    ended = ended and redis.call('SISMEMBER', KEYS[3], old .. ' ' .. blueprint) == 0
-  end
-  if ended then
-    redis.call('HDEL', KEYS[2], old)
-    redis.call('DEL', ARGV[3] .. old, ARGV[4] .. old)
-  end
-end
-return answer`
+export const keptChanges = 500
 
 /** Where a blueprint's share of a change stands: which change, which blueprint. */
 export interface PartName {
@@ -175,51 +121,12 @@ export interface PartName {
   readonly blueprint: string
 }
 
-const fieldOf = ({ kind, name, pinned }: ChangeUpdate): string => `${pinned ? 'pinned ' : ''}${kind} ${name}`
+/** Names an update among those of its blueprint. */
+export const fieldOf = ({ kind, name, pinned }: ChangeUpdate): string => `${pinned ? 'pinned ' : ''}${kind} ${name}`
 
-const nameOf = (member: string): PartName => {
+export const nameOf = (member: string): PartName => {
   const [change = '', blueprint = ''] = member.split(' ')
   return { change, blueprint }
-}
-
-/**
- * Opens a change, all of it at once. Updates that an earlier change was about already are left out, and with them
- * blueprints for which there is nothing else; what a blueprint that was not woven yet gets joins the change that it is
- * in. Returns where each of the blueprints is now; none when there was nothing new.
- */
-export async function openChange(
-  redis: Redis,
-  cause: ChangeCause,
-  parts: readonly OpenedPart[],
-  now = Date.now(),
-): Promise<PartName[]> {
-  const request = parts.map(({ part, updates, always }) => ({
-    blueprint: part.blueprint,
-    state: part.state,
-    open: isOpen(part),
-    joins: part.state === 'detected',
-    always: always ?? false,
-    json: JSON.stringify(part),
-    updates: updates.map((update) => ({
-      field: fieldOf(update),
-      version: update.to,
-      json: JSON.stringify(update),
-    })),
-  }))
-  const tables = [keys.changeCount(), keys.changes(), keys.openChanges(), keys.unwovenChanges()]
-  const answer = (await redis.eval(
-    open,
-    6,
-    ...tables,
-    keys.seenUpdates(),
-    keys.events(),
-    JSON.stringify({ at: now, cause }),
-    JSON.stringify(request),
-    keys.changeParts(''),
-    keys.changeUpdates(''),
-    kept,
-  )) as string[]
-  return answer.map(nameOf)
 }
 
 /** KEYS: parts, open, unwoven, events. ARGV: blueprint, part expected, part, id, 1 when open, 1 when unwoven, event or ''. */
@@ -292,6 +199,12 @@ export async function addUpdates(redis: Redis, name: PartName, updates: readonly
   await multi.exec()
 }
 
+/** What the change brings to the blueprint may be found, and be news, again. */
+export async function forgetUpdates(redis: Redis, { change, blueprint }: PartName): Promise<void> {
+  const fields = (await redis.hkeys(keys.changeUpdates(change))).filter((field) => field.startsWith(`${blueprint} `))
+  if (fields.length > 0) await redis.hdel(keys.seenUpdates(), ...fields)
+}
+
 /** CHANGE_UNKNOWN. */
 export async function getChange(redis: Redis, id: string): Promise<Change> {
   const [head, parts, updates] = await Promise.all([
@@ -318,7 +231,7 @@ export async function getChange(redis: Redis, id: string): Promise<Change> {
 }
 
 /** The newest first. */
-export async function listChanges(redis: Redis, count = kept): Promise<Change[]> {
+export async function listChanges(redis: Redis, count = keptChanges): Promise<Change[]> {
   const ids = (await redis.hkeys(keys.changes())).sort((a, b) => Number(b) - Number(a)).slice(0, count)
   return Promise.all(ids.map((id) => getChange(redis, id)))
 }

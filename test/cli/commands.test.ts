@@ -22,6 +22,7 @@ test('all the commands are there', () => {
       'channel list',
       'channel history',
       'channel release',
+      ...['list', 'show', 'detect', 'approve', 'retry', 'hold', 'rollback'].map((verb) => `change ${verb}`),
       'rollback',
       ...['rollout start', 'rollout status', 'rollout pause', 'rollout resume', 'rollout abort', 'rollout list'],
       'repo list',

@@ -134,7 +134,7 @@ describe.skipIf(process.getuid?.() !== 0)('the program on the node (skipped with
     // It goes on in the background, as on the node: nothing of ours may wait for its output.
     await execa(program, [root, fixture.server.url, mac, boot], { stdio: 'ignore' })
     // For as long as it can be looked at who it was.
-    const init = inside('/.bootloom/busybox', 'sh', '-c', 'exec 3</etc/passwd; /bin/busybox sleep 2')
+    const init = inside('/.bootloom/busybox', 'sh', '-c', 'exec 3</etc/passwd; /bin/busybox sleep 2; :')
     await inside('/bin/busybox', 'cat', '/srv/page', '/srv/a\nname', '/srv/link')
     await inside('/bin/busybox', 'ls', '/srv/listed')
     await inside('/bin/busybox', 'touch', '/var/lib/made')

@@ -25,6 +25,7 @@ async function settle(
   shares: readonly ChangePart[],
   fits: (part: ChangePart) => boolean,
   next: (part: ChangePart) => { readonly state: PartState; readonly note: string } & Partial<ChangePart>,
+  of: (part: ChangePart) => ChangePart = (part) => part,
 ): Promise<PartName[]> {
   const settled: PartName[] = []
   for (const { blueprint } of shares) {
@@ -32,7 +33,7 @@ async function settle(
     await updatePart(context.state.redis, { change: id, blueprint }, (current) => {
       changed = fits(current)
       if (!changed) return undefined
-      const { why: _why, error: _error, approvable: _approvable, until: _until, ...rest } = current
+      const { why: _why, error: _error, approvable: _approvable, until: _until, ...rest } = of(current)
       const { note, ...more } = next(current)
       return { ...rest, ...more, history: [...current.history, { state: more.state, at: Date.now(), note }] }
     })
@@ -71,12 +72,25 @@ export async function hold(context: Context, id: string, why: string, blueprint?
 export async function retry(context: Context, id: string, blueprint?: string): Promise<PartName[]> {
   const shares = await sharesOf(context, id, blueprint)
   const isHeld = ({ state }: ChangePart) => state === 'held'
-  const retried = await settle(context, id, shares, isHeld, ({ bundle, stack }) =>
-    // What was composed by hand has no sources of its own to be woven from: the bundle stands.
-    ({ state: bundle !== undefined && stack === undefined ? 'woven' : 'detected', note: 'retried' }),
+  // What was composed by hand has no sources of its own to be woven from: the bundle stands.
+  const isComposed = ({ bundle, stack }: ChangePart) => bundle !== undefined && stack === undefined
+  const retried = await settle(
+    context,
+    id,
+    shares,
+    isHeld,
+    (part) => ({ state: isComposed(part) ? 'woven' : 'detected', note: 'retried' }),
+    (part) => (isComposed(part) ? part : asDetected(part)),
   )
   if (retried.length === 0) throw none(id, 'is held')
   return retried
+}
+
+/** What it came to before is not what it comes to now. */
+function asDetected(part: ChangePart): ChangePart {
+  const { base: _base, stack: _stack, bundle: _bundle, woven: _woven, weaving: _weaving, ...rest } = part
+  const { verified: _verified, approved: _approved, ...left } = rest
+  return { ...left, moved: [] }
 }
 
 /** What rolling back did with one channel. */

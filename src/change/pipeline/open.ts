@@ -1,7 +1,8 @@
 import { isForeign } from '../../blueprint/parse.ts'
 import type { Stack } from '../../repository/stack.ts'
 import { listBlueprints } from '../../state/blueprints.ts'
-import { type ChangeUpdate, type OpenedPart, openChange, type PartName } from '../../state/changes.ts'
+import { type OpenedPart, openChange } from '../../state/change-opening.ts'
+import type { ChangeUpdate, PartName } from '../../state/changes.ts'
 import type { Digest } from '../../store/digest.ts'
 import { appliedBlueprint } from '../applied.ts'
 import type { Context } from '../context.ts'
@@ -13,7 +14,8 @@ const mostPaths = 20
 
 /**
  * Makes a change of what the sources offer: a share for every blueprint that has something older, to be woven where a
- * file of its bundle differs, and else ended with the reason. `asked`: blueprints that are woven whatever the index says.
+ * file of its bundle differs, and else ended with the reason. `asked`: only these, and they are woven whatever the index
+ * says.
  */
 export async function openFromSources(
   context: Context,
@@ -28,6 +30,7 @@ export async function openFromSources(
   for (const row of rows) {
     // What only a running node still has is no longer a channel's: nothing is woven for it.
     if (row.channels.length === 0 || row.to === null || row.component === null) continue
+    if (asked.length > 0 && !asked.includes(row.blueprint)) continue
     byBlueprint.set(row.blueprint, [...(byBlueprint.get(row.blueprint) ?? []), row])
   }
   const parts = [...byBlueprint]

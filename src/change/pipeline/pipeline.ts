@@ -1,4 +1,4 @@
-import { DelayedError, type Job, Queue, Worker } from 'bullmq'
+import type { Job, Queue, Worker } from 'bullmq'
 import { asBootloomError, type BootloomError } from '../../config/errors.ts'
 import { getPart, openParts, type PartName } from '../../state/changes.ts'
 import { keys } from '../../state/keys.ts'
@@ -43,10 +43,13 @@ export class Pipeline {
   readonly #context: Context
   readonly #workshop: Workshop
   readonly #stop = new AbortController()
+  #started: Promise<void> | undefined
   #queue: Queue | undefined
   #worker: Worker | undefined
   #connection: Redis | undefined
   #timers: NodeJS.Timeout[] = []
+  /** Gives a task back to the queue, to be taken at a time (milliseconds since 1970). */
+  #later: ((job: Job, at: number, token: string | undefined) => Promise<never>) | undefined
 
   constructor(context: Context, workshop: Workshop) {
     this.#context = context
@@ -54,9 +57,20 @@ export class Pipeline {
   }
 
   /** Begins to take tasks; again, it does nothing. */
-  async start(): Promise<void> {
-    if (this.#worker) return
-    const queue = this.#open()
+  start(): Promise<void> {
+    this.#started ??= this.#begin()
+    return this.#started
+  }
+
+  async #begin(): Promise<void> {
+    // Loaded by who takes tasks: a single command need not wait for it.
+    const { DelayedError, Queue, Worker } = await import('bullmq')
+    this.#later = async (job, at, token) => {
+      await job.moveToDelayed(at, token)
+      throw new DelayedError()
+    }
+    const queue = new Queue(name, this.#place())
+    this.#queue = queue
     const { log } = this.#context
     const worker = new Worker<Task>(name, (job, token) => this.#perform(job, token), {
       ...this.#place(),
@@ -113,14 +127,9 @@ export class Pipeline {
     return { connection: this.#connection, prefix: keys.queues() }
   }
 
-  #open(): Queue {
-    this.#queue ??= new Queue(name, this.#place())
-    return this.#queue
-  }
-
   /** Each task is there once: adding one that waits, or is under way, does nothing. */
   async #add({ change, blueprint }: PartName): Promise<void> {
-    await this.#open().add(
+    await this.#queue!.add(
       'share',
       { task: 'share', change, blueprint },
       { jobId: `share.${change}.${blueprint}`, attempts, backoff, removeOnComplete: true, removeOnFail: true },
@@ -131,9 +140,9 @@ export class Pipeline {
   async #look(every: number): Promise<void> {
     const options = { removeOnComplete: { age: (2 * every) / 1000 }, removeOnFail: { age: (2 * every) / 1000 } }
     const jobId = `look.${Math.floor(Date.now() / every)}`
-    await this.#open()
-      .add('look', { task: 'look' }, { jobId, ...options })
-      .catch((error: Error) => this.#context.log.warn({ event: 'changes-not-queued', reason: error.message }))
+    await this.#queue!.add('look', { task: 'look' }, { jobId, ...options }).catch((error: Error) =>
+      this.#context.log.warn({ event: 'changes-not-queued', reason: error.message }),
+    )
   }
 
   async #perform(job: Job<Task>, token?: string): Promise<void> {
@@ -146,11 +155,11 @@ export class Pipeline {
       } else {
         const { change, blueprint } = data
         const taken = await this.#workshop.run({ kind: 'change', change, blueprint }, undefined, this.#stop.signal)
-        if (taken.until !== undefined) await later(job, taken.until, token)
+        if (taken.until !== undefined) await this.#later!(job, taken.until, token)
       }
     } catch (error) {
-      if (error instanceof DelayedError) throw error
-      if (this.#stop.signal.aborted) await later(job, Date.now(), token)
+      if ((error as Error).name === 'DelayedError') throw error
+      if (this.#stop.signal.aborted) await this.#later!(job, Date.now(), token)
       await this.#failed(job, asBootloomError(error))
     }
   }
@@ -177,10 +186,4 @@ export class Pipeline {
     // Somebody may have had it taken up again while it ended.
     await this.wake()
   }
-}
-
-/** Gives a task back to the queue, to be taken at a time. */
-async function later(job: Job, at: number, token: string | undefined): Promise<never> {
-  await job.moveToDelayed(at, token)
-  throw new DelayedError()
 }

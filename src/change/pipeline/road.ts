@@ -1,7 +1,7 @@
 import { thresholdsOf } from '../../blueprint/policy-schema.ts'
 import { asBootloomError, type BootloomError } from '../../config/errors.ts'
 import type { BlueprintRecord } from '../../state/blueprints.ts'
-import { getPart, openParts, type PartName, updatePart } from '../../state/changes.ts'
+import { forgetUpdates, getPart, openParts, type PartName, updatePart } from '../../state/changes.ts'
 import { channelPointers, moveChannel } from '../../state/channels.ts'
 import { wovenBlueprint } from '../applied.ts'
 import type { Context } from '../context.ts'
@@ -108,6 +108,8 @@ export async function fail(name: PartName, error: BootloomError, context: Contex
     const history = [...current.history, { state: 'held' as const, at: Date.now(), note: `${code}: ${message}` }]
     return { ...current, state: 'held', why: message, error: told, history }
   })
+  // It was not the bundle's fault: the next look at the sources finds it again.
+  if (passing.has(code)) await forgetUpdates(redis, name)
   context.log.warn({ event: 'change-failed', ...name, code, reason: message })
 }
 
@@ -120,7 +122,7 @@ export async function goBack(
 ): Promise<void> {
   const { record } = await wovenBlueprint(context, blueprint)
   if (record.stackDigest !== stack) return
-  const { stackDigest, stackSources, profileDigest, selectionDigest, observationDigest } = base
-  const before = { stackDigest, stackSources, profileDigest, selectionDigest, observationDigest, held: undefined }
+  const { stackDigest, stackSources, profileDigest, selectionDigest, observationDigest, held } = base
+  const before = { stackDigest, stackSources, profileDigest, selectionDigest, observationDigest, held }
   await remember(context, blueprint, before)
 }

@@ -38,7 +38,7 @@ export async function weaveStep(step: Stepping): Promise<void> {
   await remember(context, name.blueprint, news)
   await tellUpdates(step, update, updates)
   if (before && !(await differs(applied, update, before, context))) {
-    await remember(context, name.blueprint, { held: undefined })
+    await remember(context, name.blueprint, { held: base.held })
     const why = 'no file that the bundle keeps differs'
     await advance(step, 'unaffected', { why, took: performance.now() - began, note: why })
     return
@@ -58,8 +58,8 @@ async function noteBase(step: Stepping): Promise<NonNullable<ChangePart['base']>
   const { name, work } = step
   const { stable, candidate } = await channelPointers(work.context.state.redis, name.blueprint)
   const { record } = await wovenBlueprint(work.context, name.blueprint)
-  const { stackDigest, stackSources, profileDigest, selectionDigest, observationDigest } = record
-  const known = Object.entries({ stackDigest, stackSources, profileDigest, selectionDigest, observationDigest })
+  const { stackDigest, stackSources, profileDigest, selectionDigest, observationDigest, held } = record
+  const known = Object.entries({ stackDigest, stackSources, profileDigest, selectionDigest, observationDigest, held })
   const base = { bundle: stable ?? candidate ?? null, ...Object.fromEntries(known.filter(([, value]) => value)) }
   return (await note(step, { base })).base ?? base
 }
