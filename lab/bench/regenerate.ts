@@ -13,7 +13,7 @@ import { becomeRoot } from '../root.ts'
 import { atMost, median, report, timesLess } from './report.ts'
 
 /** One file of the site changes: the work until the new bundle is on the channel, against weaving all of it. */
-const rounds = Number(process.argv[2] ?? 7)
+const rounds = Number(process.argv[2] ?? 15)
 
 await becomeRoot()
 const place = placeOf({ name: 'bootloom-regenerate' })

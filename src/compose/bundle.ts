@@ -106,9 +106,9 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
     ...(misses ? { misses: { onMiss, absent: misses.absent } } : {}),
     ...(request.learns ? { learns: await writeLearnable(kept, store) } : {}),
   }
-  const { manifest, digest } = await writeBundle(request, config, image, stored)
+  const { manifest, digest, named } = await writeBundle(request, config, image, stored)
   const composed = { digest, manifest, config, reused: plans.length - woven.length, woven }
-  const [summary] = await Promise.all([announce(request, composed), recorded])
+  const [summary] = await Promise.all([announce(request, composed), recorded, named])
   const seconds = (performance.now() - started) / 1000
   context.log.info({ event: 'bundle-composed', blueprint: blueprint.name, level, bundle: digest, woven, seconds })
   progress({ step: 'weave', fraction: 1 })
@@ -174,7 +174,7 @@ async function writeBundle(
   config: BundleConfig,
   image: { digest: Digest; size: number },
   segmentsStored: Promise<unknown>,
-): Promise<{ manifest: BundleManifest; digest: Digest }> {
+): Promise<{ manifest: BundleManifest; digest: Digest; named: Promise<unknown> }> {
   const configBytes = Buffer.from(canonicalJson(config))
   const manifest = manifestOf(config, { digest: digestOf(configBytes), size: configBytes.length }, image)
   const bytes = Buffer.from(canonicalJson(manifest))
@@ -182,9 +182,10 @@ async function writeBundle(
   const written = store.write(bytes, configWritten)
   const { mediaType, artifactType } = manifest
   const descriptor = { mediaType, artifactType, digest: digestOf(bytes), size: bytes.length }
-  const named = unlisted ? undefined : store.tag(`${blueprint.name}.${level}`, descriptor, written)
-  await Promise.all([configWritten, written, named])
-  return { manifest, digest: descriptor.digest }
+  const named = unlisted ? Promise.resolve() : store.tag(`${blueprint.name}.${level}`, descriptor, written)
+  named.catch(() => {})
+  await Promise.all([configWritten, written])
+  return { manifest, digest: descriptor.digest, named }
 }
 
 function manifestOf(

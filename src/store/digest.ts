@@ -24,17 +24,20 @@ export const shortDigest = (digest: string): string => digest.replace(/^sha256:/
 
 /** JSON with sorted keys and no white space: the same value gives the same bytes, so the same digest. */
 export function canonicalJson(value: unknown): string {
-  return JSON.stringify(withSortedKeys(value))
+  const keys = new Set<string>()
+  gatherKeys(value, keys)
+  // With a list of keys, JSON.stringify writes each object's in the order of the list.
+  return JSON.stringify(value, [...keys].sort())
 }
 
-/** Sorted beforehand: a replacer that does it while JSON.stringify runs takes twice as long. */
-function withSortedKeys(value: unknown): unknown {
-  if (value === null || typeof value !== 'object') return value
-  if (Array.isArray(value)) return value.map(withSortedKeys)
-  const fields = value as Record<string, unknown>
-  return Object.fromEntries(
-    Object.keys(fields)
-      .sort()
-      .map((key) => [key, withSortedKeys(fields[key])]),
-  )
+function gatherKeys(value: unknown, into: Set<string>): void {
+  if (value === null || typeof value !== 'object') return
+  if (Array.isArray(value)) {
+    for (const one of value) gatherKeys(one, into)
+    return
+  }
+  for (const [key, inner] of Object.entries(value)) {
+    into.add(key)
+    gatherKeys(inner, into)
+  }
 }

@@ -175,7 +175,7 @@ export class Store {
   }
 
   async tags(): Promise<Descriptor[]> {
-    const index = JSON.parse(await readFile(join(this.directory, 'index.json'), 'utf8')) as { manifests: Descriptor[] }
+    const index = JSON.parse(readFileSync(join(this.directory, 'index.json'), 'utf8')) as { manifests: Descriptor[] }
     return index.manifests
   }
 
@@ -189,7 +189,7 @@ export class Store {
       const file = openSync(temporary, 'wx', 0o644)
       try {
         writeFileSync(file, content)
-        await promisify(fsync)(file)
+        await sync(file)
       } finally {
         closeSync(file)
       }
@@ -218,5 +218,7 @@ export class Store {
     return new BootloomError('BLOB_MISSING', `the store has no blob ${digest}`, { where: this.directory })
   }
 }
+
+const sync = promisify(fsync)
 
 const refName = 'org.opencontainers.image.ref.name'
