@@ -1,4 +1,4 @@
-import type { Size } from './left-out.ts'
+import type { Size } from './layers.ts'
 import type { Rule } from './rules.ts'
 import type { Selection } from './selection.ts'
 

@@ -8,6 +8,12 @@ export interface Standing {
   readonly layer: number
 }
 
+/** Directories not counted; bytes before compression. */
+export interface Size {
+  readonly files: number
+  readonly bytes: number
+}
+
 /** What a stack's components make up together, later ones covering earlier ones. */
 export interface Layers {
   /** Under the path that an entry really has: symlinked directories resolved. */
@@ -15,6 +21,8 @@ export interface Layers {
   /** The paths of `at`, sorted. */
   readonly paths: readonly string[]
   readonly world: World
+  /** What a golden image would have shipped. */
+  readonly size: Size
 }
 
 /** The newest answer: one bundle asks several times about the same stack. */
@@ -43,10 +51,15 @@ function lay(components: readonly Component[]): Layers {
       at.set(path, { entry: path === entry.path ? entry : { ...entry, path }, layer })
     }
   }
-  const reallyLinks = [...at.values()].flatMap(({ entry }) =>
-    entry.type === 'symlink' ? [[entry.path, entry.target ?? ''] as const] : [],
-  )
-  return { at, paths: [...at.keys()].sort(), world: new World(at.keys(), new Map(reallyLinks)) }
+  const reallyLinks = new Map<string, string>()
+  let files = 0
+  let bytes = 0
+  for (const { entry } of at.values()) {
+    if (entry.type === 'symlink') reallyLinks.set(entry.path, entry.target ?? '')
+    if (entry.type !== 'dir') files++
+    bytes += entry.size
+  }
+  return { at, paths: [...at.keys()].sort(), world: new World(at.keys(), reallyLinks), size: { files, bytes } }
 }
 
 /** The paths of a stack that match a glob, sorted. */

@@ -1,12 +1,6 @@
 import type { Component, ComponentKind } from '../repository/component.ts'
-import { layersOf } from './layers.ts'
+import { layersOf, type Size } from './layers.ts'
 import type { Selection } from './selection.ts'
-
-/** Directories not counted; bytes before compression. */
-export interface Size {
-  readonly files: number
-  readonly bytes: number
-}
 
 export interface LeftOut extends Size {
   readonly kind: ComponentKind
@@ -32,15 +26,4 @@ export function whatIsLeftOut(selection: Selection, components: readonly Compone
     })
     .filter(({ files }) => files > 0)
     .sort((a, b) => b.bytes - a.bytes || (a.name < b.name ? -1 : 1))
-}
-
-/** What a golden image would have shipped. */
-export function fullStackSize(components: readonly Component[]): Size {
-  let files = 0
-  let bytes = 0
-  for (const { entry } of layersOf(components).at.values()) {
-    if (entry.type !== 'dir') files++
-    bytes += entry.size
-  }
-  return { files, bytes }
 }

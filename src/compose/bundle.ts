@@ -1,4 +1,4 @@
-import { fullStackSize } from '../blueprint/left-out.ts'
+import { layersOf } from '../blueprint/layers.ts'
 import type { Blueprint } from '../blueprint/schema.ts'
 import type { Selection } from '../blueprint/selection.ts'
 import { servicesOf } from '../blueprint/services.ts'
@@ -79,7 +79,7 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
   })
   // Counted while Redis and the disk are asked for the segments.
   const fileCount = countFiles(plans)
-  const fullStack = fullStackSize(components)
+  const fullStack = layersOf(components).size
   const { segments, stored, recorded } = await weaving
   // Awaited below, by what refers to the segments.
   for (const promise of [stored, recorded]) promise.catch(() => {})

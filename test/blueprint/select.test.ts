@@ -2,7 +2,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { fullStackSize, whatIsLeftOut } from '../../src/blueprint/left-out.ts'
+import { layersOf } from '../../src/blueprint/layers.ts'
+import { whatIsLeftOut } from '../../src/blueprint/left-out.ts'
 import { parseBlueprint } from '../../src/blueprint/parse.ts'
 import { loadRules, parseRules } from '../../src/blueprint/rules.ts'
 import { select } from '../../src/blueprint/select.ts'
@@ -183,7 +184,7 @@ files: [ { path: /etc/motd, content: hello, mode: "0600", owner: "5:6" } ]
     expect(whatIsLeftOut(selection, [app, site])).toEqual([
       { kind: 'deb', name: 'app', version: '1', files: 2, bytes: 2, paths: ['/opt/x/2', '/opt/y'] },
     ])
-    expect(fullStackSize([app, site])).toEqual({ files: 5, bytes: 5 })
+    expect(layersOf([app, site]).size).toEqual({ files: 5, bytes: 5 })
   })
 
   it('keeps of a tree to be trimmed only what was observed', async () => {

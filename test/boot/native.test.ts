@@ -32,7 +32,7 @@ test('what runs on a node in C builds to the same bytes anywhere, static, and on
     expect((await readFile(join(directory, 'build/native', name))).includes('/lib/ld-musl')).toBe(false)
   }
   expect((await build()).stderr).toBe('')
-})
+}, 60_000)
 
 test('without a compiler the build says what to install', async () => {
   await rm(join(directory, 'build'), { recursive: true })

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { documents } from '../../src/cli/reference/documents.ts'
-import { catalogue } from '../../src/config/errors.ts'
+import { catalogue } from '../../src/config/error-catalogue.ts'
 import { leaves } from '../../src/config/leaves.ts'
 
 const root = join(import.meta.dirname, '..', '..')

@@ -86,7 +86,7 @@ export const quoted = (word: string): string => `'${word.replaceAll("'", "'\\''"
  * Process 1: waits for the script above, which is its first argument, and so takes in every process that lost its
  * parent. Some wait for a process to be gone before they go on (start-stop-daemon --retry).
  */
-export const reaperScript = String.raw`
+export const reaperScript = `
 exec 3<&0
 sh -c "$0" "$@" <&3 3<&- &
 exec </dev/null 3<&-

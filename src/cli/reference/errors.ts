@@ -1,4 +1,4 @@
-import { catalogue } from '../../config/errors.ts'
+import { catalogue } from '../../config/error-catalogue.ts'
 
 /** docs/reference/errors.md: the catalogue, sorted by code. */
 export function errorsReference(): string {
