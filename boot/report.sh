@@ -7,6 +7,17 @@ uptime_now() {
   echo "$up"
 }
 
+# As the words of a query, in KiB; read without starting a process, for an application is about to answer.
+memory_now() {
+  local name size rest
+  while read -r name size rest; do
+    case $name in
+      MemTotal:) printf '&memtotal=%s' "$size" ;;
+      MemAvailable:) printf '&memavailable=%s' "$size" && return ;;
+    esac
+  done </proc/meminfo
+}
+
 start_reports() {
   mkfifo -m 600 "$run/reports"
   exec 8<>"$run/reports"
@@ -19,8 +30,7 @@ report() {
   local stage=$1 query
   query="stage=$stage&uptime=$(uptime_now)"
   if [ "$stage" = ready ]; then
-    query="$query$(awk '/^MemTotal:/ { print "&memtotal=" $2 } /^MemAvailable:/ { print "&memavailable=" $2 }' \
-      /proc/meminfo | tr -d '\n')"
+    query="$query$(memory_now)"
   fi
   echo "bootloom: $stage ${2-}" >/dev/console
   [ "$stage" != ready ] || : >"$run/came-up"
@@ -47,7 +57,7 @@ send_reports() {
     pauses='0 1 2'
     case $query in stage=ready*) pauses="$pauses 5 10 20 40 60 60 60" ;; esac
     for pause in $pauses; do
-      sleep $pause
+      [ "$pause" = 0 ] || sleep "$pause"
       timeout 5 wget -q -O /dev/null --header 'Content-Type: text/plain' --post-file "$body" \
         "$server/report?mac=$mac&boot=$boot&$query" 2>/dev/null && break
     done
