@@ -25,7 +25,7 @@ interface BootScript {
 export const chainScript = (templates: Templates, server: string): string =>
   fillTemplate(templates.chain, { server, retry })
 
-/** Kernel, bundle and overlay; `initrd=` names them for UEFI, where the kernel's stub loads them itself. */
+/** Kernel, bundle and overlay; `initrd=` names them for UEFI, where the kernel loads them itself. */
 export function bootScript(templates: Templates, script: BootScript): string {
   const { kernelBytes, initramfsBytes, ...values } = script
   const sizes = { kernelSize: prettyBytes(kernelBytes), initramfsSize: prettyBytes(initramfsBytes) }

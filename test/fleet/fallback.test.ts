@@ -14,6 +14,8 @@ import { getTries } from '../../src/state/tries.ts'
 import { type Digest, digestOf } from '../../src/store/digest.ts'
 
 const settings = { unknown: { action: 'reject' }, fleet: { tries: 2, deadline: 600, heartbeat: 15 } } as const
+/** Gives a boot up after half a minute, at its first try. */
+const impatient = { ...settings, fleet: { tries: 1, deadline: 30, heartbeat: 15 } } as const
 let directory: string
 let state: State
 let boots: Boots
@@ -208,11 +210,7 @@ describe('a hold', () => {
 
 test('a node that hangs is given up at its deadline, though it never asks again', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] })
-  const watched = await Boots.open(
-    state.redis,
-    { ...settings, fleet: { tries: 1, deadline: 30, heartbeat: 15 } },
-    silent,
-  )
+  const watched = await Boots.open(state.redis, impatient, silent)
   try {
     const mac = await node()
     const { id } = watched.script(mac, 'boot', { blueprint, bundle: digest('good') })
@@ -234,11 +232,7 @@ test('a node that hangs is given up at its deadline, though it never asks again'
 test('a boot that was ready by the account of another server is not given up', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] })
   const other = await Boots.open(state.redis, settings, silent)
-  const watched = await Boots.open(
-    state.redis,
-    { ...settings, fleet: { tries: 1, deadline: 30, heartbeat: 15 } },
-    silent,
-  )
+  const watched = await Boots.open(state.redis, impatient, silent)
   try {
     const mac = await node()
     const { id } = watched.script(mac, 'boot', { blueprint, bundle: digest('good') })
