@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm, stat, symlink, truncate, utimes, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
@@ -155,11 +155,18 @@ test('a file that becomes a pipe or a link while the tree is read holds nobody u
 
 test('a file that grows without end is refused instead of carried half', async () => {
   const file = join(directory, 'site', 'log')
-  await writeFile(file, 'x')
+  // Long enough to read that the writer gets its turn meanwhile, however busy the machine is.
+  const long = 64 * 1024 * 1024
+  await writeFile(file, '')
+  await truncate(file, long)
   const writer = spawn('sh', ['-c', 'while :; do echo more; done >>"$0"', file])
-  await expect(read()).rejects.toMatchObject({ code: 'TREE_UNSTABLE', where: file })
-  writer.kill('SIGKILL')
-  await once(writer, 'exit')
+  try {
+    while ((await stat(file)).size === long) await sleep(5)
+    await expect(read()).rejects.toMatchObject({ code: 'TREE_UNSTABLE', where: file })
+  } finally {
+    writer.kill('SIGKILL')
+    await once(writer, 'exit')
+  }
 })
 
 test('a burst of changes is told once, when it is over, and none after the watch has ended', async () => {
