@@ -5,11 +5,11 @@ import { type Measure, median, report, rounded } from './report.ts'
 
 /**
  * Four-way exchanges a second at ≤ 1 % drops, leases persisted: ours, Kea and dnsmasq in turn, each round from an empty
- * table. Usage: dhcp.ts [ROUNDS] [SECONDS OF A TRIAL] [TRIALS].
+ * table. Usage: dhcp.ts [ROUNDS] [SECONDS OF A TRIAL] [MOST TRIALS].
  */
 const rounds = Number(process.argv[2] ?? 3)
-const seconds = Number(process.argv[3] ?? 4)
-const trials = Number(process.argv[4] ?? 10)
+const seconds = Number(process.argv[3] ?? 5)
+const trials = Number(process.argv[4] ?? 11)
 /**
  * Machines that ask, over and over: a table of this size is what all three work on, for dnsmasq writes all of it anew for
  * each lease. The first exchanges of each contender fill it, and are not counted.

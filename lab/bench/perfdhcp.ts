@@ -77,12 +77,16 @@ async function withRoomToReceive<T>(run: () => Promise<T>): Promise<T> {
 /** What counts as serving a rate: this part of the exchanges is lost at most. */
 const mostDrops = 0.01
 
-/** Steps of the search: how far it goes up after a rate that was served, and down after one that was not. */
-const steps = [1.5, 1.22, 1.1, 1.05]
+/** The search goes up by this while nothing has failed, and ends when the least rate that failed is so near to the best. */
+const [climb, near] = [1.3, 1.02]
+
+/** Milliseconds for the server to be done with what a trial has left behind. */
+const pause = 500
 
 /**
- * The most exchanges that were completed in a trial with ≤ 1 % drops. Climbs while rates are served and steps down where
- * they are not, by ever smaller steps; where a shared machine failed a trial by chance, the next ones climb again.
+ * The most exchanges that were completed in a trial with ≤ 1 % drops: up while rates are served, then halfway between the
+ * best and the least that failed. What failed next to the best is tried once more, for a shared machine fails a trial by
+ * chance; where it is served then, the search goes on from there.
  */
 export async function highestRate(
   start: number,
@@ -90,16 +94,24 @@ export async function highestRate(
   tryRate: (rate: number) => Promise<Trial>,
 ): Promise<Trial | undefined> {
   let best: Trial | undefined
-  let step = 0
-  let rate = start
-  let served: boolean | undefined
+  let failed: number | undefined
+  let isSecondTry = false
+  let rate = Math.round(start)
   for (let trial = 0; trial < trials; trial++) {
-    const result = await tryRate(Math.round(rate))
-    const holds = result.drops <= mostDrops
-    if (holds && (!best || result.done > best.done)) best = result
-    if (served !== undefined && served !== holds) step = Math.min(step + 1, steps.length - 1)
-    served = holds
-    rate = holds ? rate * steps[step]! : rate / steps[step]!
+    if (trial > 0) await sleep(pause)
+    const result = await tryRate(rate)
+    if (result.drops <= mostDrops) {
+      if (!best || result.done > best.done) best = result
+      if (failed !== undefined && rate >= failed) failed = undefined
+    } else {
+      failed = Math.min(failed ?? rate, rate)
+      if (isSecondTry) break
+    }
+    const served = best?.asked ?? 0
+    isSecondTry = failed !== undefined && failed / served <= near
+    if (failed === undefined) rate = Math.round(served * climb)
+    else if (isSecondTry) rate = failed
+    else rate = Math.round(served === 0 ? failed / climb : Math.sqrt(served * failed))
   }
   return best
 }

@@ -1,19 +1,18 @@
 import { type Decision, type Exchange, ignored, leaseOf, summary, tell } from './exchange.ts'
 import { readOption } from './options.ts'
 import { noAddress } from './packet.ts'
-import { ackOf, nakOf } from './reply.ts'
+import { ackOf, nakOf, type Told } from './reply.ts'
 import type { Place } from './whereabouts.ts'
 
 /**
  * Answers a REQUEST. Which of its four states the client is in follows from what it fills in (RFC 2131 §4.3.2, table 4):
  * SELECTING names the server, INIT-REBOOT asks by option 50, RENEWING and REBINDING fill in ciaddr.
  */
-export async function bind(exchange: Exchange): Promise<Decision> {
+export function bind(exchange: Exchange): Decision | Promise<Decision> {
   const { request, serverIdentifier, context, places } = exchange
   const chosen = readOption(request.options, 'serverIdentifier')
   if (chosen !== undefined && chosen !== serverIdentifier && !context.ownAddresses.includes(chosen)) {
-    for (const { subnet, holder } of places) await context.leases.withdraw(subnet.cidr, holder)
-    return ignored(exchange, `chose the server ${chosen}`)
+    return withdraw(exchange, chosen)
   }
   const asked = readOption(request.options, 'requestedAddress')
   const address = request.ciaddr === noAddress ? asked : request.ciaddr
@@ -24,12 +23,24 @@ export async function bind(exchange: Exchange): Promise<Decision> {
   return keep(exchange, place, address, request.ciaddr === noAddress)
 }
 
+async function withdraw(exchange: Exchange, chosen: string): Promise<Decision> {
+  for (const { subnet, holder } of exchange.places) await exchange.context.leases.withdraw(subnet.cidr, holder)
+  return ignored(exchange, `chose the server ${chosen}`)
+}
+
 /** SELECTING: the client took up our offer. */
-async function select(exchange: Exchange, place: Place | undefined, address: string): Promise<Decision> {
+function select(exchange: Exchange, place: Place | undefined, address: string): Decision | Promise<Decision> {
   if (!place?.subnet.fits(address)) return refuse(exchange, address, strange(exchange, address))
-  if (await commit(exchange, place, address)) return grant(exchange, place, address)
-  // A NAK ends a boot. An address that this client was promised, and that only the settings have moved away from, is
-  // still its own until the lease runs out.
+  return commit(exchange, place, address).then((bound) =>
+    bound ? grant(exchange, place, address) : selectMoved(exchange, place, address),
+  )
+}
+
+/**
+ * A NAK ends a boot. An address that this client was promised, and that only the settings have moved away from, is still
+ * its own until the lease runs out.
+ */
+async function selectMoved(exchange: Exchange, place: Place, address: string): Promise<Decision> {
   const { leases } = exchange.context
   if (exchange.client.speaker !== 'os' && (await leases.knows(place.pool.subnet, place.holder, address))) {
     const widened = { ...place.pool, ranges: [...place.pool.ranges, [address, address] as const] }
@@ -83,9 +94,15 @@ async function knowsIt({ context, places }: Exchange, address: string): Promise<
 const strange = ({ places }: Exchange, address: string) =>
   `${address} is no node's address in ${places.map(({ subnet }) => subnet.cidr).join(', ')}`
 
-async function grant(exchange: Exchange, place: Place, address: string): Promise<Decision> {
-  const told = await tell(exchange, place)
-  return { ...summary(exchange), type: 'ack', address, reply: ackOf(exchange, address, told) }
+function grant(exchange: Exchange, place: Place, address: string): Decision | Promise<Decision> {
+  const granted = (told: Told): Decision => ({
+    ...summary(exchange),
+    type: 'ack',
+    address,
+    reply: ackOf(exchange, address, told),
+  })
+  const told = tell(exchange, place)
+  return told instanceof Promise ? told.then(granted) : granted(told)
 }
 
 const refuse = (exchange: Exchange, address: string, reason: string): Decision => ({

@@ -36,8 +36,8 @@ export interface DhcpContext {
   readonly spares: SpareAddresses | undefined
   /** An address of the pool turned out to be in use by this MAC, unknown to the lease table. */
   readonly onConflict: ((address: string, user: string) => void) | undefined
-  /** Options that the admin gave the node or its groups; rejects when they cannot be had. */
-  readonly optionsOf: ((mac: string) => Promise<Options | undefined>) | undefined
+  /** Options that the admin gave the node or its groups; rejects when they cannot be had. At once where nobody has any. */
+  readonly optionsOf: ((mac: string) => Promise<Options | undefined> | undefined) | undefined
 }
 
 interface Given {

@@ -1,10 +1,11 @@
 import { bind } from './bind.ts'
+import type { ClientClass } from './classes.ts'
 import type { DhcpContext } from './context.ts'
 import { type Decision, type Exchange, ignored, summary, tell } from './exchange.ts'
 import { type Client, identify } from './firmware.ts'
 import { messageType, readOption } from './options.ts'
 import { type DhcpPacket, noAddress } from './packet.ts'
-import { informAckOf, offerOf } from './reply.ts'
+import { informAckOf, offerOf, type Told } from './reply.ts'
 import { roadOf } from './roads.ts'
 import { type Place, placeIn, subnetsOf } from './whereabouts.ts'
 
@@ -15,18 +16,19 @@ const declineHold = 3600
 const mostConflicts = 4
 
 /**
- * Answers one message of a client (RFC 2131 §4.3). A reply is returned only after the lease table has taken the write.
- * Rejects when the table does, with nothing promised to the client.
+ * Answers one message of a client (RFC 2131 §4.3). A reply is returned only after the lease table has taken the write; at
+ * once, and not as a promise, where there is nothing to write or to ask for. Rejects when the table does, with nothing
+ * promised to the client.
  */
-export async function decide(
+export function decide(
   request: DhcpPacket,
   context: DhcpContext,
   asking: Client = identify(request),
-): Promise<Decision> {
+): Decision | Promise<Decision> {
   const kind = messageType(request.options)
   const client = context.loops.straighten(asking, kind === 'request')
-  const classes = context.classes.filter((each) => each.matches(client))
-  const names = classes.map(({ name }) => name)
+  const classes = classesOf(client, context)
+  const names = classes.length === 0 ? noNames : classes.map(({ name }) => name)
   const subnets = subnetsOf(request, client, context)
   const exchange: Exchange = {
     context,
@@ -55,19 +57,45 @@ export async function decide(
   }
 }
 
+const noClasses: readonly ClientClass[] = []
+const noNames: readonly string[] = []
+
+const classesOf = (client: Client, { classes }: DhcpContext) =>
+  classes.length === 0 ? noClasses : classes.filter((each) => each.matches(client))
+
 /** A subnet with a reservation for the client goes first; then each in turn, until one has an address. */
-async function discover(exchange: Exchange): Promise<Decision> {
+function discover(exchange: Exchange): Decision | Promise<Decision> {
   const { places, context } = exchange
   if (places.length === 0) return ignored(exchange, 'no subnet for where it comes from')
+  const first = places.find((place) => place.reservation) ?? places[0]!
+  const known = context.leases.knownOffer(first.pool, first.holder, context.offerHold)
+  return known !== undefined && !isAskedFor(exchange, known) ? offer(exchange, first, known) : findAddress(exchange)
+}
+
+async function findAddress(exchange: Exchange): Promise<Decision> {
+  const { places, context } = exchange
   const inOrder = [...places.filter((place) => place.reservation), ...places.filter((place) => !place.reservation)]
   for (const place of inOrder) {
     const address = await holdAddress(exchange, place)
-    if (address === undefined) continue
-    const told = await tell(exchange, place)
-    return { ...summary(exchange), type: 'offer', address, reply: offerOf(exchange, address, told) }
+    if (address !== undefined) return offer(exchange, place, address)
   }
   const reason = `no free address in ${context.subnets.length === 0 ? 'any subnet' : cidrs(places)}`
   return { ...ignored(exchange, reason), exhausted: true }
+}
+
+/** Somebody may use it that we do not know of: the answer on the wire is still waited for. */
+const isAskedFor = ({ request, context }: Exchange, address: string): boolean =>
+  request.giaddr === noAddress && context.probe?.isPending(address) === true
+
+function offer(exchange: Exchange, place: Place, address: string): Decision | Promise<Decision> {
+  const offered = (told: Told): Decision => ({
+    ...summary(exchange),
+    type: 'offer',
+    address,
+    reply: offerOf(exchange, address, told),
+  })
+  const told = tell(exchange, place)
+  return told instanceof Promise ? told.then(offered) : offered(told)
 }
 
 const cidrs = (places: readonly Place[]) => places.map(({ subnet }) => subnet.cidr).join(', ')

@@ -2,10 +2,11 @@ import type { ClientClass } from './classes.ts'
 import type { DhcpContext } from './context.ts'
 import type { Client } from './firmware.ts'
 import { overlay } from './named-options.ts'
-import { readOption } from './options.ts'
+import { type Options, readOption } from './options.ts'
 import type { DhcpPacket } from './packet.ts'
 import type { Asked, Told } from './reply.ts'
 import { answerOn, type Road } from './roads.ts'
+import type { Subnet } from './subnets.ts'
 import type { Place } from './whereabouts.ts'
 
 /** The kinds of message, and `ignored` for what deserves no answer. */
@@ -57,35 +58,59 @@ export function leaseOf({ client, classes, request }: Exchange, { subnet }: Plac
   return Math.max(60, Math.min(asked, lease))
 }
 
-/** What the client is told; of its options, those of the node stand over its group's, class's, subnet's and everyone's. */
-export async function tell(exchange: Exchange, place: Place): Promise<Told> {
-  const { context, client } = exchange
+/**
+ * What the client is told; of its options, those of the node stand over its group's, class's, subnet's and everyone's. A
+ * promise only where they have to be looked up.
+ */
+export function tell(exchange: Exchange, place: Place): Told | Promise<Told> {
   const common = tellAlike(exchange, place)
-  const ofNode = context.optionsOf && (await context.optionsOf(client.mac))
-  if (!place.reservation && !ofNode) return common
-  return { ...common, options: overlay(common.options, place.reservation?.options, ofNode) }
+  const ofNode = exchange.context.optionsOf?.(exchange.client.mac)
+  if (ofNode instanceof Promise) return ofNode.then((options) => tellOver(common, place, options))
+  return tellOver(common, place, ofNode)
+}
+
+function tellOver(common: Told, { reservation }: Place, ofNode: Options | undefined): Told {
+  if (!reservation && !ofNode) return common
+  return { ...common, options: overlay(common.options, reservation?.options, ofNode) }
 }
 
 /** Clients of one subnet, road, classes and lease time are told the same: it is put together once. */
-const alike = new WeakMap<DhcpContext, Map<string, Told>>()
-/** Clients may ask for ever new lease times. */
-const mostAlike = 256
+interface Alike {
+  readonly lease: number
+  readonly road: Road | undefined
+  readonly classes: readonly ClientClass[]
+  readonly told: Told
+}
+
+const alike = new WeakMap<DhcpContext, Map<Subnet, Alike[]>>()
+/** Of each subnet: clients may ask for ever new lease times. */
+const mostAlike = 64
 
 function tellAlike(exchange: Exchange, place: Place): Told {
   const { context, classes, road } = exchange
   const { subnet } = place
-  const known = alike.get(context) ?? new Map<string, Told>()
-  alike.set(context, known)
   const lease = leaseOf(exchange, place)
-  const key = `${lease} ${subnet.cidr} ${road?.name} ${classes.map(({ name }) => name).join()}`
-  const found = known.get(key)
-  if (found) return found
+  const known = alikeIn(context, subnet)
+  for (const each of known) {
+    if (each.lease === lease && each.road === road && sameClasses(each.classes, classes)) return each.told
+  }
   const told = {
     lease,
     boot: road && answerOn(road, context.server),
     options: overlay(context.options, subnet.options, ...classes.map(({ options }) => options)),
   }
-  if (known.size >= mostAlike) known.clear()
-  known.set(key, told)
+  if (known.length >= mostAlike) known.length = 0
+  known.push({ lease, road, classes, told })
   return told
 }
+
+function alikeIn(context: DhcpContext, subnet: Subnet): Alike[] {
+  const bySubnet = alike.get(context) ?? new Map<Subnet, Alike[]>()
+  if (bySubnet.size === 0) alike.set(context, bySubnet)
+  const known = bySubnet.get(subnet) ?? []
+  if (known.length === 0) bySubnet.set(subnet, known)
+  return known
+}
+
+const sameClasses = (one: readonly ClientClass[], other: readonly ClientClass[]) =>
+  one.length === other.length && one.every((each, at) => each === other[at])

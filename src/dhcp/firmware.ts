@@ -58,7 +58,7 @@ const digits = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padSta
 
 function macOf(bytes: Buffer): string {
   let mac = ''
-  for (const byte of bytes) mac += mac === '' ? digits[byte]! : `:${digits[byte]!}`
+  for (let at = 0; at < bytes.length; at++) mac += at === 0 ? digits[bytes[at]!]! : `:${digits[bytes[at]!]!}`
   return mac
 }
 
@@ -67,11 +67,12 @@ const none: readonly string[] = []
 function readNames(packet: DhcpPacket, relay: RelayAgent | undefined): readonly string[] {
   const identifier = readOption(packet.options, 'clientIdentifier')
   if (!identifier && !relay && !packet.options.has(97)) return none
-  return [
-    ...(identifier && identifier.length > 1 ? [nameOfIdentifier(identifier)] : []),
-    ...uuidsOf(readOption(packet.options, 'machineIdentifier')).map(nameOfUuid),
-    ...(relay?.circuitId ? [nameOfCircuit(relay.circuitId)] : []),
-  ]
+  const names: string[] = []
+  if (identifier && identifier.length > 1) names.push(nameOfIdentifier(identifier))
+  const machine = readOption(packet.options, 'machineIdentifier')
+  if (machine) names.push(...uuidsOf(machine).map(nameOfUuid))
+  if (relay?.circuitId) names.push(nameOfCircuit(relay.circuitId))
+  return names
 }
 
 /** An iPXE whose user class was set to something else wants to be taken for what it says. */
@@ -83,8 +84,8 @@ function speakerOf(vendorClass: string | undefined, userClasses: readonly string
 }
 
 /** RFC 3004 puts a length before each class; iPXE sends the bare name. */
-function readUserClasses(bytes: Buffer | undefined): string[] {
-  if (!bytes || bytes.length === 0) return []
+function readUserClasses(bytes: Buffer | undefined): readonly string[] {
+  if (!bytes || bytes.length === 0) return none
   const classes: string[] = []
   let at = 0
   while (at < bytes.length) {

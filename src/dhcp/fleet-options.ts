@@ -34,9 +34,12 @@ export class FleetOptions {
     clearInterval(this.#timer)
   }
 
-  /** Rejects when Redis is away, unless this node's options were looked up before. */
-  async of(mac: string): Promise<Options | undefined> {
-    if (!this.#any) return undefined
+  /** Undefined at once while nobody has any. Rejects when Redis is away, unless this node's options were looked up before. */
+  of(mac: string): Promise<Options | undefined> | undefined {
+    return this.#any ? this.#lookUp(mac) : undefined
+  }
+
+  async #lookUp(mac: string): Promise<Options> {
     const remembered = this.#remembered.get(mac)
     try {
       const layers = await within(optionsOfNode(this.#redis, mac), remembered ? patience : undefined)

@@ -20,7 +20,7 @@ const whole = (size: 1 | 2 | 4): Kind<number> => ({
 })
 
 const address: Kind<string> = {
-  decode: (bytes) => (bytes.length === 4 ? bytes.join('.') : undefined),
+  decode: (bytes) => (bytes.length === 4 ? `${bytes[0]!}.${bytes[1]!}.${bytes[2]!}.${bytes[3]!}` : undefined),
   encode: (value) => Buffer.from(value.split('.').map(Number)),
 }
 

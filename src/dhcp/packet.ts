@@ -1,3 +1,4 @@
+import { lengthOfOptions, splitOption, writeOptions } from './option-bytes.ts'
 import type { Options } from './options.ts'
 
 /**
@@ -45,7 +46,7 @@ const [PAD, OVERLOAD, END] = [0, 52, 255]
 const field = { chaddr: [28, 44], sname: [44, 108], file: [108, 236] } as const
 const optionsAt = 240
 /** BOOTP's message size (RFC 1542 §2.1): some relays and firmware drop shorter ones. */
-const smallest = 300
+export const usualSize = 300
 /** What every client takes: 576 bytes of IP datagram (RFC 2131 §2), less 28 of IP and UDP headers. */
 const headers = 28
 const everyClientTakes = 576
@@ -132,7 +133,7 @@ export function encodePacket(packet: DhcpPacket, maximumSize = everyClientTakes)
   // Nearly always: all fits where it belongs.
   const fields = length <= room ? undefined : placeOptions(chunksOf(packet.options), room, packet)
   // Out of Node's pool: memory of its own for each reply costs the garbage collector more than all else here.
-  const bytes = Buffer.allocUnsafe(Math.max(smallest, optionsAt + (fields?.options.length ?? length) + 1)).fill(0)
+  const bytes = Buffer.allocUnsafe(Math.max(usualSize, optionsAt + (fields?.options.length ?? length) + 1)).fill(0)
   bytes[0] = packet.op
   bytes[1] = packet.htype
   bytes[2] = packet.chaddr.length
@@ -154,7 +155,7 @@ export function encodePacket(packet: DhcpPacket, maximumSize = everyClientTakes)
   } else {
     writeText(bytes, packet.sname, field.sname)
     writeText(bytes, packet.file, field.file)
-    bytes[writeOptions(bytes, packet.options)] = END
+    bytes[writeOptions(bytes, optionsAt, packet.options)] = END
   }
   return bytes
 }
@@ -173,42 +174,7 @@ function writeAddress(bytes: Buffer, at: number, address: string): void {
   bytes[at] = part
 }
 
-function lengthOfOptions(options: Options): number {
-  let length = 0
-  for (const value of options.values()) length += value.length + 2 * Math.max(1, Math.ceil(value.length / 255))
-  return length
-}
-
-/** Returns where they end. */
-function writeOptions(bytes: Buffer, options: Options): number {
-  let at = optionsAt
-  for (const [code, value] of options) {
-    if (value.length > 255) {
-      for (const chunk of splitOption(code, value)) {
-        bytes.set(chunk, at)
-        at += chunk.length
-      }
-    } else {
-      bytes[at] = code
-      bytes[at + 1] = value.length
-      bytes.set(value, at + 2)
-      at += 2 + value.length
-    }
-  }
-  return at
-}
-
 const chunksOf = (options: Options) => [...options].flatMap(([code, value]) => splitOption(code, value))
-
-/** An option as one or more instances of up to 255 bytes (RFC 3396 §5). */
-function splitOption(code: number, value: Buffer): Buffer[] {
-  const chunks: Buffer[] = []
-  for (let at = 0; at === 0 || at < value.length; at += 255) {
-    const part = value.subarray(at, at + 255)
-    chunks.push(Buffer.concat([Buffer.of(code, part.length), part]))
-  }
-  return chunks
-}
 
 /** Where the options field alone is too small. */
 function placeOptions(chunks: readonly Buffer[], room: number, packet: DhcpPacket) {

@@ -17,12 +17,12 @@ export interface ProxyContext {
  * Answers beside another server that gives out the addresses (PXE 2.1 §2.2, ProxyDHCP): an OFFER without an address on
  * port 67, an ACK to whoever asks on port 4011. Whatever is no firmware, or asks for an address, is left to the other.
  */
-export async function decideProxy(
+export function decideProxy(
   request: DhcpPacket,
   context: ProxyContext,
   port: number,
   asking: Client = identify(request),
-): Promise<Decision> {
+): Decision {
   const kind = messageType(request.options)
   const client = context.loops.straighten(asking, kind === 'request')
   const road = roadOf(client)

@@ -1,4 +1,5 @@
 import { overlay } from './named-options.ts'
+import { LayeredOptions, written } from './option-bytes.ts'
 import { messageTypes, type Options, readOption, writeOptions } from './options.ts'
 import { broadcastFlag, type DhcpPacket, DhcpPacketError, encodePacket, noAddress } from './packet.ts'
 import type { BootAnswer } from './roads.ts'
@@ -64,22 +65,27 @@ function reply({ request, serverIdentifier }: Asked, messageType: number, yiaddr
 
 /** What a reply says to all that are told the same. */
 interface Alike {
+  readonly messageType: number
+  readonly serverIdentifier: string
   readonly file: string
   /** In their order, without the boot file. */
   readonly options: Options
-  readonly bootFile: Buffer | undefined
+  /** The boot file alone, where there is one. */
+  readonly last: Options
+  /** Both: what a client gets that nothing is sent back to. */
+  readonly whole: Options
 }
 
-/** By message type and server identifier; relays may name ever new ones of these. */
-const known = new WeakMap<Told, Map<string, Alike>>()
+/** Relays may name ever new server identifiers. */
+const known = new WeakMap<Told, Alike[]>()
 const mostKnown = 16
 
 function toldAlike(told: Told, messageType: number, serverIdentifier: string): Alike {
-  const all = known.get(told) ?? new Map<string, Alike>()
-  known.set(told, all)
-  const key = `${messageType} ${serverIdentifier}`
-  const found = all.get(key)
-  if (found) return found
+  const all = known.get(told) ?? []
+  if (all.length === 0) known.set(told, all)
+  for (const each of all) {
+    if (each.messageType === messageType && each.serverIdentifier === serverIdentifier) return each
+  }
   const { lease, boot } = told
   const times = {
     leaseTime: lease,
@@ -93,9 +99,12 @@ function toldAlike(told: Told, messageType: number, serverIdentifier: string): A
   const bootFile = options.get(67)
   options.delete(67)
   const file = (named !== undefined && named.length < 128 ? named : boot?.file) ?? ''
-  const alike = { file, options, bootFile }
-  if (all.size >= mostKnown) all.clear()
-  all.set(key, alike)
+  written(options)
+  const last = written(new Map(bootFile && [[67, bootFile]]))
+  const whole = written(overlay(options, last))
+  const alike = { messageType, serverIdentifier, file, options, last, whole }
+  if (all.length >= mostKnown) all.length = 0
+  all.push(alike)
   return alike
 }
 
@@ -106,17 +115,21 @@ function toldAlike(told: Told, messageType: number, serverIdentifier: string): A
  * OVMF writes a NUL over the byte after option 67, which is the next option's number: it then misreads the rest, finds
  * no subnet mask and declines the lease. So 67 stands last, but for option 82, which the relay takes away.
  */
-function echo({ options, bootFile }: Alike, asked: Options): Options {
-  const all = new Map(options)
-  for (const code of [61, 97, 118]) {
-    const value = asked.get(code)
-    if (value) all.set(code, value)
-  }
-  if (bootFile) all.set(67, bootFile)
+function echo({ options, last, whole }: Alike, asked: Options): Options {
   const relay = asked.get(82)
-  if (relay) all.set(82, relay)
-  return all
+  let own: Map<number, Buffer> | undefined
+  for (const code of echoed) {
+    const value = asked.get(code)
+    if (value) own = (own ?? new Map<number, Buffer>()).set(code, value)
+  }
+  if (!own && !relay) return whole
+  const layers = own ? [options, own, last] : [whole]
+  if (relay) layers.push(new Map([[82, relay]]))
+  return new LayeredOptions(layers)
 }
+
+/** No settings have these, nor 82: see `ownOptions`. */
+const echoed = [61, 97, 118]
 
 /** No client works without these, nor a relay without 82. */
 const needed: ReadonlySet<number> = new Set([1, 43, 51, 53, 54, 60, 61, 67, 82, 97])
@@ -154,6 +167,11 @@ function encodeWhatFits(reply: DhcpPacket, maximumSize: number | undefined, aske
 
 export const ports = { server: 67, client: 68, bootServer: 4011 }
 
+export interface Destination {
+  readonly address: string
+  readonly port: number
+}
+
 /**
  * Where a reply goes (RFC 2131 §4.1): to the relay, to a client that has an address, or to all; a boot server answers
  * from where it was asked. Clients without an
@@ -162,9 +180,9 @@ export const ports = { server: 67, client: 68, bootServer: 4011 }
 export function destinationOf(
   reply: DhcpPacket,
   request: DhcpPacket,
-  source: { readonly address: string; readonly port: number },
+  source: Destination,
   ownPort = ports.server,
-): { readonly address: string; readonly port: number } {
+): Destination {
   if (ownPort === ports.bootServer) return source
   if (request.giaddr !== noAddress) {
     return { address: request.giaddr, port: source.address === request.giaddr ? source.port : ports.server }

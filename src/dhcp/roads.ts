@@ -48,6 +48,7 @@ export const roads: readonly Road[] = [
 
 /** The road that a client takes; undefined for a running operating system and for firmware without a row. */
 export function roadOf(client: Client): Road | undefined {
+  if (client.speaker === 'os') return undefined
   return roads.find(
     (road) =>
       road.speaker === client.speaker &&

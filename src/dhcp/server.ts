@@ -1,8 +1,9 @@
-import type { RemoteInfo, Socket } from 'node:dgram'
+import type { RemoteInfo } from 'node:dgram'
 import type { Logger } from '../config/log.ts'
 import type { Decision, DhcpEventType } from './exchange.ts'
 import { type Client, identify, type Speaker } from './firmware.ts'
 import { messageType, messageTypes } from './options.ts'
+import { Outbox } from './outbox.ts'
 import { type DhcpPacket, DhcpPacketError, decodePacket } from './packet.ts'
 import { destinationOf, encodeReply } from './reply.ts'
 import { openSocket } from './sockets.ts'
@@ -14,7 +15,7 @@ export interface DhcpOptions {
   /** UDP port: that of DHCP servers, or that of boot servers. */
   readonly port: number
   /** What is answered to one message; see engine.ts and proxy.ts. */
-  readonly decide: (request: DhcpPacket, client: Client) => Promise<Decision>
+  readonly decide: (request: DhcpPacket, client: Client) => Decision | Promise<Decision>
   readonly log: Logger
   readonly onEvent: (event: DhcpEvent) => void
 }
@@ -50,15 +51,14 @@ const mostAtOnce = 4096
 /** From here on, nothing new is begun: what is under way is finished first. */
 const mostBegun = 2048
 
-/** Answers that wait for the kernel to take them. Beyond, who asked asks again: forged addresses fill any queue. */
-const mostUnsent = 512
-
 /** Serves DHCP on one port of one interface. Throws SOCKET_UNAVAILABLE. */
 export async function startDhcp(options: DhcpOptions): Promise<DhcpServer> {
   const { log, port } = options
   const socket = await openSocket({ interface: options.interface, port })
   let underWay = 0
   const tally = new DhcpTally(log)
+  const outbox = await Outbox.open(socket, { interface: options.interface, port }, log)
+  const serving = { ...options, outbox, tally }
   const done = () => {
     underWay--
   }
@@ -68,8 +68,10 @@ export async function startDhcp(options: DhcpOptions): Promise<DhcpServer> {
       tally.dropped()
       return
     }
+    const answering = answer(bytes, source, serving)
+    if (!answering) return
     underWay++
-    void answer(bytes, source, socket, options, tally).then(done)
+    void answering.then(done)
   })
   socket.on('error', (error) => log.error({ event: 'dhcp-socket', reason: error.message }))
   log.info({ event: 'dhcp-listening', interface: options.interface, port })
@@ -77,7 +79,7 @@ export async function startDhcp(options: DhcpOptions): Promise<DhcpServer> {
   return {
     close() {
       tally.close()
-      return new Promise((resolve) => socket.close(resolve))
+      return outbox.close()
     },
   }
 }
@@ -85,39 +87,52 @@ export async function startDhcp(options: DhcpOptions): Promise<DhcpServer> {
 /** A DISCOVER, seen without decoding: clients put its type first. One that does not is found out later than others. */
 const beginsExchange = (bytes: Buffer) => bytes[240] === 53 && bytes[242] === messageTypes.discover
 
-/** Never rejects: whatever goes wrong with one message is logged, and the client asks again. */
-async function answer(
-  bytes: Buffer,
-  source: RemoteInfo,
-  socket: Socket,
-  { log, onEvent, decide, port: ownPort }: DhcpOptions,
-  tally: DhcpTally,
-): Promise<void> {
+interface Serving extends DhcpOptions {
+  readonly outbox: Outbox
+  readonly tally: DhcpTally
+}
+
+/**
+ * Never throws or rejects: whatever goes wrong with one message is logged, and the client asks again. A promise only where
+ * the answer has to wait: one for each datagram, and what it holds on to, costs more than most answers do.
+ */
+function answer(bytes: Buffer, source: RemoteInfo, serving: Serving): Promise<void> | undefined {
   try {
     const request = decodePacket(bytes)
     const asked = messageType(request.options)
     const client = identify(request)
-    if (asked === 'discover' || asked === 'request') onEvent(eventOf(asked, request, { client }))
-    const decision = await decide(request, client)
-    if (decision.reply && socket.getSendQueueCount() >= mostUnsent) tally.dropped()
-    else if (decision.reply) {
-      const { address, port } = destinationOf(decision.reply, request, source, ownPort)
-      socket.send(encodeReply(decision.reply, request), port, address, (error) => {
-        if (error) log.warn({ event: 'dhcp-send', mac: decision.client.mac, to: address, reason: error.message })
-      })
+    if (asked === 'discover' || asked === 'request') serving.onEvent(eventOf(asked, request, { client }))
+    const decision = serving.decide(request, client)
+    if (!(decision instanceof Promise)) {
+      conclude(decision, request, source, serving)
+      return undefined
     }
-    tally.decided(decision.type)
-    if (decision.exhausted) tally.exhausted(decision.client.mac, decision.reason)
-    report(decision, request, log)
-    onEvent(eventOf(decision.type, request, decision))
+    return decision
+      .then((decided) => conclude(decided, request, source, serving))
+      .catch((error) => complain(error, source, serving))
   } catch (error) {
-    if (error instanceof DhcpPacketError) {
-      tally.malformed()
-      log.debug({ event: 'dhcp-malformed', from: source.address, fault: error.fault, reason: error.message })
-    } else {
-      tally.unanswered(error)
-    }
+    complain(error, source, serving)
+    return undefined
   }
+}
+
+function conclude(decision: Decision, request: DhcpPacket, source: RemoteInfo, serving: Serving): void {
+  const { outbox, tally, log, onEvent } = serving
+  if (decision.reply && outbox.isFull) tally.dropped()
+  else if (decision.reply) {
+    outbox.send(encodeReply(decision.reply, request), destinationOf(decision.reply, request, source, serving.port))
+  }
+  tally.decided(decision.type)
+  if (decision.exhausted) tally.exhausted(decision.client.mac, decision.reason)
+  report(decision, request, log)
+  onEvent(eventOf(decision.type, request, decision))
+}
+
+function complain(error: unknown, source: RemoteInfo, { log, tally }: Serving): void {
+  if (error instanceof DhcpPacketError) {
+    tally.malformed()
+    log.debug({ event: 'dhcp-malformed', from: source.address, fault: error.fault, reason: error.message })
+  } else tally.unanswered(error)
 }
 
 /** The usual is logged for whoever asks for it: the tally tells how much there was, the node's boot tells when. */

@@ -10,7 +10,7 @@ import { decide } from './engine.ts'
 import type { Decision } from './exchange.ts'
 import type { Client } from './firmware.ts'
 import { findOtherServer, isOwnQuestion } from './other-server.ts'
-import type { DhcpPacket } from './packet.ts'
+import { type DhcpPacket, usualSize } from './packet.ts'
 import { decideProxy } from './proxy.ts'
 import { ports } from './reply.ts'
 import type { BootServer } from './roads.ts'
@@ -49,7 +49,10 @@ export function socketsFor(mode: Settings['dhcp']['mode'], interfaces: readonly 
     proxy: [ports.server, ports.bootServer],
     auto: [ports.server, ports.bootServer, ports.client],
   }[mode]
-  return interfaces.flatMap((name) => wanted.map((port) => ({ interface: name, port })))
+  return interfaces.flatMap((name) => [
+    ...wanted.map((port) => ({ interface: name, port })),
+    ...wanted.filter((port) => port === ports.server).map((port) => ({ interface: name, port, size: usualSize })),
+  ])
 }
 
 /** Milliseconds between two looks for another server, and after how many looks in vain this one takes over. */
@@ -101,7 +104,7 @@ async function startOn(
   const proxy = { server, loops: new BootLoops() }
   const decideAt =
     (port: number) =>
-    async (request: DhcpPacket, client: Client): Promise<Decision> => {
+    (request: DhcpPacket, client: Client): Decision | Promise<Decision> => {
       const silent = (reason: string): Decision => ({
         type: 'ignored',
         client,
@@ -115,7 +118,8 @@ async function startOn(
         ? decide(request, context, client)
         : silent('addresses are given out here: nobody asks twice')
     }
-  for (const { port } of socketsFor(settings.mode, [name])) {
+  for (const { port, size } of socketsFor(settings.mode, [name])) {
+    if (size) continue
     if (port === ports.client) keep(await follow(name, current, options))
     else keep(await startDhcp({ interface: name, port, decide: decideAt(port), log, onEvent }))
   }

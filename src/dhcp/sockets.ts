@@ -8,14 +8,16 @@ import { BootloomError } from '../config/errors.ts'
 export interface InterfacePort {
   readonly interface: string
   readonly port: number
+  /** It sends only: the kernel cuts what is sent by it into datagrams of so many bytes. Not every kernel has it. */
+  readonly size?: number
 }
 
 const binder = fileURLToPath(new URL('./bind.pl', import.meta.url))
 const variable = 'INHERITED_SOCKETS'
 
-const nameOf = ({ interface: name, port }: InterfacePort) => `${name}:${port}`
+const nameOf = ({ interface: name, port, size }: InterfacePort) => `${name}:${port}${size ? `/${size}` : ''}`
 
-/** Descriptors that `bind.pl` left us: `eth1:67=3 eth1:4011=4`. */
+/** Descriptors that `bind.pl` left us: `eth1:67/300=3 eth1:67=4`. */
 function inherited(): ReadonlyMap<string, number> {
   const words = (process.env[variable] ?? '').split(' ').filter((word) => word !== '')
   return new Map(
@@ -30,16 +32,18 @@ function inherited(): ReadonlyMap<string, number> {
  */
 export function ensureSockets(wanted: readonly InterfacePort[]): void {
   const present = inherited()
-  if (wanted.every((each) => present.has(nameOf(each)))) return
+  const missing = wanted.filter((each) => !present.has(nameOf(each)) && !each.size).map(nameOf)
+  if (missing.length === 0) return
   if (process.env[variable] !== undefined) {
-    const missing = wanted.filter((each) => !present.has(nameOf(each))).map(nameOf)
     throw new BootloomError('SOCKET_UNAVAILABLE', `no socket was opened for ${missing.join(', ')}`, {
       details: [`${variable}=${process.env[variable]}`],
     })
   }
   const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)]
   const environment = Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined)
-  const words = ['perl', binder, ...wanted.map(nameOf), '--', ...command]
+  // Of two on one port, the one that receives comes last.
+  const inOrder = [...wanted.filter(({ size }) => size), ...wanted.filter(({ size }) => !size)]
+  const words = ['perl', binder, ...inOrder.map(nameOf), '--', ...command]
   // What was compiled up to here is not compiled again.
   flushCompileCache()
   process.execve!('/usr/bin/perl', words, Object.fromEntries(environment))
@@ -47,10 +51,15 @@ export function ensureSockets(wanted: readonly InterfacePort[]): void {
 
 /** The inherited socket of a port, ready to receive. Throws SOCKET_UNAVAILABLE when there is none. */
 export async function openSocket(wanted: InterfacePort): Promise<Socket> {
+  const socket = await findSocket(wanted)
+  if (socket) return socket
+  throw new BootloomError('SOCKET_UNAVAILABLE', `no socket was inherited for ${nameOf(wanted)}`)
+}
+
+/** The same; undefined when there is none. */
+export async function findSocket(wanted: InterfacePort): Promise<Socket | undefined> {
   const fd = inherited().get(nameOf(wanted))
-  if (fd === undefined) {
-    throw new BootloomError('SOCKET_UNAVAILABLE', `no socket was inherited for ${nameOf(wanted)}`)
-  }
+  if (fd === undefined) return undefined
   // Addresses are always literal: answering at once spares a turn of the event loop for each datagram.
   const socket = createSocket({ type: 'udp4', lookup: (host, _options, done) => done(null, host, 4) })
   // Node emits this one before bind() returns.

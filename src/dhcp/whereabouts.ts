@@ -36,8 +36,13 @@ export interface Place {
 export function placeIn(subnet: Subnet, client: Client, classes: readonly string[]): Place {
   const { identity, mac, names } = client
   const firmware = client.speaker !== 'os'
-  const reservation = [mac, ...names].map((name) => subnet.reservations.get(name)).find(Boolean)
+  const reservation = reservationFor(client, subnet)
   return reservation
     ? { subnet, reservation, pool: reservation.pool, holder: { identity: reservation.holder, mac, firmware } }
     : { subnet, reservation, pool: subnet.poolFor(classes), holder: { identity, mac, names, firmware } }
+}
+
+function reservationFor({ mac, names }: Client, { reservations }: Subnet): Reservation | undefined {
+  if (reservations.size === 0) return undefined
+  return [mac, ...names].map((name) => reservations.get(name)).find(Boolean)
 }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { keys } from './keys.ts'
 import { batchScript } from './lease-scripts.ts'
 import type { Redis } from './redis.ts'
@@ -132,7 +131,9 @@ export class LeaseBatches {
     const sent = this.#script(...all).catch((cause: Error) => {
       throw new LeaseTableAway(cause.message, cause)
     })
-    const answers = await Promise.race([sent, sleep(patience, undefined, { ref: false })])
+    const { promise: silence, resolve } = Promise.withResolvers<undefined>()
+    const timer = setTimeout(resolve, patience, undefined)
+    const answers = await Promise.race([sent, silence]).finally(() => clearTimeout(timer))
     if (answers) return answers
     const over = () => {
       this.#stalled = undefined

@@ -3,16 +3,16 @@ import type { LeaseClient } from './leases.ts'
 /** A lease that this server has written, or has granted while Redis was away. Times are of `performance.now()`. */
 interface Remembered {
   readonly subnet: string
-  readonly client: LeaseClient
-  readonly address: string
-  readonly ends: number
+  client: LeaseClient
+  address: string
+  ends: number
   /** Nobody else gets the address before this, whatever happens meanwhile to Redis and to this server's connection. */
-  readonly safeUntil: number
+  safeUntil: number
   /** Of which age of its subnet it is; see `distrust`. */
-  readonly age: number
+  age: number
 }
 
-/** About 30 MB for each subnet. Beyond, whose lease was written longest ago is forgotten first. */
+/** About 30 MB for each subnet. Beyond, who has been known for longest is forgotten first. */
 const most = 65_536
 
 /** The leases of one subnet. */
@@ -34,8 +34,19 @@ export class LeaseMemory {
   /** Notes a lease that Redis has taken. `asked` is when it was asked to, so that our end never comes after its own. */
   written(subnet: string, client: LeaseClient, address: string, seconds: number, asked: number): void {
     const ends = asked + seconds * 1000
+    const safeUntil = ends + seconds * 1000
     const leases = this.#of(subnet)
-    this.#put(leases, { subnet, client, address, ends, safeUntil: ends + seconds * 1000, age: leases.age })
+    const { age } = leases
+    const known = leases.byClient.get(client.identity)
+    if (known?.address !== address) {
+      this.#put(leases, { subnet, client, address, ends, safeUntil, age })
+      return
+    }
+    // Written over: a record of its own for each renewal would be old when it becomes garbage, which is the dearest kind.
+    if (!isSame(known.client, client)) known.client = client
+    known.ends = ends
+    known.safeUntil = safeUntil
+    known.age = age
   }
 
   forget(subnet: string, { identity }: LeaseClient): void {
@@ -62,11 +73,11 @@ export class LeaseMemory {
    * the names that it was bound with, and nobody has ended a lease since.
    */
   boundAddress(subnet: string, client: LeaseClient, seconds: number): string | undefined {
-    // Under other identities the machine may have been bound since.
-    if (client.identity !== `mac:${client.mac}`) return undefined
     const leases = this.#subnets.get(subnet)
     const lease = leases?.byClient.get(client.identity)
-    if (lease?.age !== leases?.age || !lease || !sameNames(lease.client, client)) return undefined
+    if (!lease || lease.age !== leases!.age || !sameNames(lease.client, client)) return undefined
+    // Under other identities the machine may have been bound since.
+    if (client.identity !== `mac:${client.mac}`) return undefined
     return lease.ends > performance.now() + seconds * 1000 ? lease.address : undefined
   }
 
@@ -76,12 +87,12 @@ export class LeaseMemory {
     const lease = leases.byClient.get(client.identity)
     const ends = performance.now() + seconds * 1000
     if (!lease || lease.address !== address || ends > lease.safeUntil) return false
-    this.#put(leases, { ...lease, ends })
+    lease.ends = ends
     return true
   }
 
   /** The leases that run. */
-  running(): Remembered[] {
+  running(): readonly Readonly<Remembered>[] {
     const now = performance.now()
     return [...this.#subnets.values()].flatMap(({ byClient }) =>
       [...byClient.values()].filter(({ ends }) => ends > now),
@@ -114,7 +125,11 @@ export class LeaseMemory {
   }
 }
 
-function sameNames(one: LeaseClient, other: LeaseClient): boolean {
-  const [left = [], right = []] = [one.names, other.names]
-  return left.length === right.length && left.every((name, at) => name === right[at])
+const isSame = (one: LeaseClient, other: LeaseClient) =>
+  one.mac === other.mac && one.firmware === other.firmware && sameNames(one, other)
+
+function sameNames({ names: left = none }: LeaseClient, { names: right = none }: LeaseClient): boolean {
+  return left === right || (left.length === right.length && left.every((name, at) => name === right[at]))
 }
+
+const none: readonly string[] = []

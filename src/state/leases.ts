@@ -36,6 +36,11 @@ interface Offer {
  */
 export interface Leases {
   /**
+   * What `offer` would answer, where it is known without asking: a lease that this server wrote runs for longer than an
+   * offer would be held, and Redis has other work under way.
+   */
+  knownOffer(pool: Pool, client: LeaseClient, holdSeconds: number): string | undefined
+  /**
    * Holds an address for a client: the one reserved for its MAC, the one it had, the one it wants, one never used, or
    * the one whose lease ended longest ago, in this order. Undefined when every address is held. Before one never used goes
    * `spare`, an address that `holdSpare` has held.
@@ -124,14 +129,14 @@ export function openLeases(redis: Redis, log: Logger = silent): Leases {
   })
 
   return {
+    knownOffer(pool, client, holdSeconds) {
+      if (restoring || !batches.isBusyAndCurrent(pool.subnet)) return undefined
+      const bound = memory.boundAddress(pool.subnet, client, holdSeconds)
+      return bound !== undefined && scopes.of(pool).has(bound) ? bound : undefined
+    },
     async offer(pool, client, wanted, holdSeconds, spare) {
-      const scope = scopes.of(pool)
-      if (!restoring && batches.isBusyAndCurrent(pool.subnet)) {
-        const bound = memory.boundAddress(pool.subnet, client, holdSeconds)
-        if (bound !== undefined && scope.has(bound)) return { address: bound, known: true }
-      }
       try {
-        const offered = await run(scope, 'offer', client, wanted ?? '', holdSeconds, spare)
+        const offered = await run(scopes.of(pool), 'offer', client, wanted ?? '', holdSeconds, spare)
         if (offered === '') return undefined
         const known = offered.startsWith('=')
         return { address: known ? offered.slice(1) : offered, known }

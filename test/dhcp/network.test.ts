@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { execa, type ResultPromise } from 'execa'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
 // Real clients against the server in its own process. The server's namespace has two interfaces, `boot` and `office`,
 // each leading to a namespace with a client; it serves `boot` alone.
@@ -16,6 +16,7 @@ const clientScript = fileURLToPath(new URL('./npm-client.ts', import.meta.url))
 let directory: string
 let server: ResultPromise
 const events: { type?: string; mac?: string; address?: string; ready?: number }[] = []
+const logged: string[] = []
 
 const ip = (...words: string[]) => execa('ip', words)
 const within = (space: string, words: readonly string[], timeout = 15_000) =>
@@ -41,8 +42,9 @@ beforeAll(async () => {
   const settings = '{ subnets: [{ subnet: 10.78.0.0/24, range: [10.78.0.100, 10.78.0.250] }] }'
   const words = [join(directory, 'state'), settings, 'boot=10.78.0.1']
   const command = ['netns', 'exec', spaces.server, process.execPath, serverScript, ...words]
-  server = execa('ip', command, { buffer: false, stderr: 'inherit' })
+  server = execa('ip', command, { buffer: false })
   createInterface({ input: server.stdout! }).on('line', (line) => events.push(JSON.parse(line)))
+  createInterface({ input: server.stderr! }).on('line', (line) => logged.push(line))
   await vi.waitFor(() => expect(events).toHaveLength(1), { timeout: 15_000 })
 })
 afterAll(async () => {
@@ -128,6 +130,29 @@ needsRoot('perfdhcp, as a relay, gets a hundred addresses and none twice', async
   expect(stdout).toContain('non unique addresses: 0')
   const received = [...stdout.matchAll(/received packets: (\d+)/g)].map((match) => Number(match[1]))
   expect(Math.min(...received)).toBeGreaterThanOrEqual(99)
+})
+
+describe('of many that ask at once, each gets one answer of its own', () => {
+  const script = fileURLToPath(new URL('./ask-at-once.ts', import.meta.url))
+  const ask = async (...words: string[]) => {
+    const { stdout, stderr } = await within(spaces.boot, [process.execPath, script, ...words])
+    const answers: { xid: number; client: string; address: string; bytes: number }[] = JSON.parse(stdout || '[]')
+    expect(answers, stderr).toHaveLength(Number(words[0]))
+    expect(new Set(answers.map(({ xid }) => xid)).size).toBe(answers.length)
+    expect(new Set(answers.map(({ address }) => address)).size).toBe(answers.length)
+    for (const { xid, client, bytes } of answers) {
+      expect(Number.parseInt(client.slice(-2), 16)).toBe(xid)
+      expect(bytes).toBe(300)
+    }
+  }
+
+  needsRoot('through a relay', () => ask('20', '10.78.0.1', '10.78.0.9'))
+  needsRoot('without an address', () => ask('20', '10.78.0.1'))
+  needsRoot('where the way is too narrow for the kernel to cut for us', async () => {
+    await ip('-n', spaces.server, 'route', 'change', '10.78.0.0/24', 'dev', 'boot', 'mtu', 'lock', '320')
+    await ask('20', '10.78.0.1', '10.78.0.9')
+    expect(logged.join()).toContain('dhcp-one-by-one')
+  })
 })
 
 needsRoot('it ends by SIGTERM, with status 0', async () => {

@@ -84,6 +84,10 @@ needsRoot(
     expect(doomed.count('nak') + survivor.count('nak')).toBe(0)
     const bound = (await openLeases(state.redis).list('10.76.0.0/16')).filter((lease) => lease.state === 'bound')
     expect(bound.length).toBeGreaterThan(900)
+    // Every exchange is a client of its own: whatever ACK came from either server, its lease is there.
+    const acknowledged = Number([...stdout.matchAll(/received packets: (\d+)/g)].at(-1)![1])
+    expect(acknowledged).toBeGreaterThan(0)
+    expect(bound.length).toBeGreaterThanOrEqual(acknowledged)
     expect(new Set(bound.map(({ client }) => client)).size).toBe(bound.length)
     expect(new Set(bound.map(({ address }) => address)).size).toBe(bound.length)
     // Of the OFFERs each came twice, and from both servers with the same address; of the ACKs none.
