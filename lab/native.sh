@@ -1,21 +1,26 @@
 #!/bin/sh
-# Compiles what is in C (boot/native), for nodes and for watched runs, into build/native: static, small, and the same bytes each time.
+# Compiles what is in C: for nodes and watched runs (boot/native), for TFTP (src/tftp/carry) and its benchmark, into build/native: static, small, and the same bytes each time.
 # Does nothing, quickly, when all is newer than its sources.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 cd "$root/boot/native"
 built=$root/build/native
+carry=../../src/tftp/carry
+bench=../../lab/bench
 
 # PROGRAM FILES…
-programs='watch watch.c lookups.c probes.c btf.c reports.c server.c
+programs="watch watch.c lookups.c deep.c storms.c probes.c btf.c reports.c server.c
 opens opens.c
-reach reach.c fuse.c tree.c fetch.c sha256.c reports.c server.c
-agent agent.c kexec.c drift.c sha256.c server.c
-learn learn.c server.c'
+reach reach.c fuse.c tree.c paged.c fetch.c sha256.c reports.c server.c
+pages pages.c fuse.c tree.c paged.c fetch.c sha256.c reports.c server.c
+agent agent.c kexec.c gather.c handover.c rebuild.c drift.c weigh.c sha256.c server.c
+learn learn.c server.c
+carry $carry/carry.c $carry/orders.c $carry/transfer.c $carry/content.c $carry/out.c $carry/told.c
+tftp-client $bench/tftp-client.c"
 
 stale() {
-  [ ! -x "$built/$1" ] || [ -n "$(find . "$root/lab/native.sh" -newer "$built/$1" | head -n 1)" ]
+  [ ! -x "$built/$1" ] || [ -n "$(find . "$carry" "$bench/tftp-client.c" "$root/lab/native.sh" -newer "$built/$1" | head -n 1)" ]
 }
 
 printf '%s\n' "$programs" | while read -r name files; do

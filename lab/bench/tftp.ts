@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
+import { programPath } from '../../src/compose/native.ts'
 import { createNamespace, inside, removeNamespace } from '../../src/machine/namespace.ts'
 import { network } from '../place.ts'
 import { becomeRoot } from '../root.ts'
@@ -12,7 +13,7 @@ import { median, report, timesLess } from './report.ts'
 
 /**
  * TFTP against dnsmasq and atftpd, transfer by transfer in turn, medians. One client at once is curl in lock-step; for
- * windows, and for 64 at once, it is tftp-client.pl. All of it on one address of a network namespace. What a round trip
+ * windows, and for 64 at once, it is tftp-client.c. All of it on one address of a network namespace. What a round trip
  * takes there is mostly what the scheduler makes of it, and that drifts: short transfers side by side, and many, tell
  * more than a few long ones.
  */
@@ -79,7 +80,7 @@ const byClient =
   (file: 'one' | 'many', blockSize: number, window: number, clients: number) => async (server: Server) => {
     const { port } = servers[server]
     const words = [address, port, file, blockSize, window, clients, sizes[file]].map(String)
-    return Number(await run(['perl', here('tftp-client.pl'), ...words]))
+    return Number(await run([programPath('tftp-client'), ...words]))
   }
 
 const work = {

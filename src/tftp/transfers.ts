@@ -1,6 +1,6 @@
 import type { RemoteInfo } from 'node:dgram'
 import type { Settings } from '../config/settings.ts'
-import type { Session } from './session.ts'
+import type { Session } from './carrier.ts'
 
 /** A place among the transfers that run at once. */
 export interface Slot {
@@ -20,22 +20,19 @@ interface Taken {
 }
 
 /** Milliseconds. */
-const tick = 25
 const movingEvery = 5000
 
 /**
- * The transfers that run, within their limits in all and for each address, and the one clock of them all. Where there is
- * no room, the transfer of a client that does not answer makes room. For another address, one that never did ends at
- * once, the oldest first: a flood of forged requests fills any table, and a client that exists answers far sooner than
- * the flood comes round to it.
+ * The transfers that run, within their limits in all and for each address. Where there is no room, the transfer of a
+ * client that does not answer makes room. For another address, one that never did ends at once, the oldest first: a flood
+ * of forged requests fills any table, and a client that exists answers far sooner than the flood comes round to it.
  */
 export class Transfers {
   readonly #limits: Settings['tftp']['sessions']
   /** By the client's address and port. */
   readonly #taken = new Map<string, Taken>()
   readonly #perAddress = new Map<string, number>()
-  #clock: NodeJS.Timeout | undefined
-  #toldMoving = Number.NEGATIVE_INFINITY
+  #telling: NodeJS.Timeout | undefined
   readonly #onMoving: (address: string) => void
   readonly #onEvicted: (address: string) => void
 
@@ -75,16 +72,16 @@ export class Transfers {
       held: () => this.#taken.get(key) === taken,
       fill: (session) => {
         taken.session = session
-        this.#clock ??= setInterval(() => this.#tick(), tick)
+        this.#telling ??= setInterval(() => this.#tellMoving(), movingEvery)
       },
       free: () => this.#free(taken),
     }
   }
 
-  /** Ends all, telling the clients. */
-  async close(): Promise<void> {
+  /** Ends all, telling those clients that have answered. */
+  close(): void {
     for (const taken of [...this.#taken.values()]) this.#end(taken, 'the server ends')
-    clearInterval(this.#clock)
+    clearInterval(this.#telling)
   }
 
   #endUnverified(): boolean {
@@ -107,8 +104,9 @@ export class Transfers {
   }
 
   #end(taken: Taken, reason: string): void {
-    if (taken.session) taken.session.stop(reason)
-    else this.#free(taken)
+    // Its place is free at once; how much its client had is told later.
+    taken.session?.stop(reason)
+    this.#free(taken)
   }
 
   #free(taken: Taken): void {
@@ -118,15 +116,11 @@ export class Transfers {
     if (left > 0) this.#perAddress.set(taken.address, left)
     else this.#perAddress.delete(taken.address)
     if (this.#taken.size > 0) return
-    clearInterval(this.#clock)
-    this.#clock = undefined
+    clearInterval(this.#telling)
+    this.#telling = undefined
   }
 
-  #tick(): void {
-    const now = performance.now()
-    for (const { session } of this.#taken.values()) session?.tick(now)
-    if (now - this.#toldMoving < movingEvery) return
-    this.#toldMoving = now
+  #tellMoving(): void {
     for (const { session, address } of this.#taken.values()) {
       if (session?.verified && session.repeats === 0) this.#onMoving(address)
     }

@@ -10,7 +10,7 @@ let directory: string
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'bootloom-native-'))
-  for (const name of ['boot/native', 'lab/native.sh']) {
+  for (const name of ['boot/native', 'src/tftp/carry', 'lab/bench/tftp-client.c', 'lab/native.sh']) {
     await cp(join(root, name), join(directory, name), { recursive: true })
   }
 })

@@ -28,6 +28,11 @@ export class RawClient {
     return new RawClient(socket, server)
   }
 
+  /** Its own. */
+  get port(): number {
+    return this.#socket.address().port
+  }
+
   get transfer(): number {
     return this.#transfer
   }
