@@ -13,29 +13,15 @@ await_watch() {
   [ -z "$watcher" ] || wait "$watcher"
 }
 
-# A node that may reach back runs in an overlay: the bundle, just renamed, over what it lacks. Begins init anew there;
-# returns, with why in $reach_error, only when that cannot be.
-enter_reach() {
-  local layers=$own/layers top
-  reach_error='what the bundle lacks cannot be mounted'
-  mkdir -p $layers/up$own $layers/up/dev $layers/up/proc $layers/up/sys $layers/work $layers/lacking $layers/root
-  chmod 700 $layers
-  $own/misses/reach $own/misses/tree $layers/lacking $own/misses/fetched "$server" "$mac" "$boot" </dev/null 8>&- ||
-    return 1
-  set +f
-  for top in /* /.[!.]*; do
-    case $top in
-      /dev | /proc | /sys | $own | '/.[!.]*') ;;
-      *) mv "$top" $layers/up/ || return 1 ;;
-    esac
-  done
-  set -f
-  # Overlayfs finds its layers by name, once; nothing is copied (kernel document filesystems/overlayfs).
-  mount -t overlay -o lowerdir=$layers/lacking,upperdir=$layers/up,workdir=$layers/work overlay $layers/root ||
-    return 1
-  mount --bind $own $layers/root$own || return 1
-  for top in /dev /proc /sys; do mount -o move $top $layers/root$top || return 1; done
-  cd $layers/root && mount -o move . / || return 1
-  export in_reach=yes
-  exec chroot . /init
+# Mounts the files of which the bundle has some pages only: in a directory, and with `deny` each on its own path.
+show_pages() {
+  $own/pages/reach $own/pages/tree "$1" $own/pages/fetched "${server:-http://127.0.0.1:9}" "${mac:--}" "${boot:--}" \
+    "$2" $own/pages </dev/null 8>&-
+}
+
+# A node that does not reach back. Others have them below their layers.
+mount_pages() {
+  [ -f $own/pages/tree ] || return 0
+  mkdir -p $own/pages/mounted
+  show_pages $own/pages/mounted deny
 }

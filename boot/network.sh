@@ -3,11 +3,15 @@ network_error=''
 
 load_drivers() {
   local module
+  # Where the kernel looks for it before anywhere else; drivers may ask at once, or years later.
+  [ ! -d $own/firmware ] || echo -n $own/firmware >/sys/module/firmware_class/parameters/path
   set +f
   for module in $own/drivers/*.ko*; do
     [ -f "$module" ] && insmod "$module"
   done
   set -f
+  # A kernel that came without drivers has all of them in itself, and takes none from anybody.
+  [ -d $own/drivers ] || [ ! -e /proc/sys/kernel/modules_disabled ] || echo 1 >/proc/sys/kernel/modules_disabled
   rm -rf $own/drivers
 }
 

@@ -102,8 +102,10 @@ await_ready() {
       report failed "the application did not answer its probe within $deadline s"
       late=yes
       pause=2000000
+      tell_hardware
     fi
     usleep $pause
   done
   report ready
+  [ -n "$late" ] || tell_hardware
 }

@@ -202,6 +202,7 @@ end_all() {
     kill -TERM "$keeper" 2>/dev/null
     while kill -0 "$keeper" 2>/dev/null; do wait "$keeper"; done
   done
+  end_learning
   sync
   $ending
 }

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { BootloomError } from '../src/config/errors.ts'
 import type { ApiClient } from '../src/http/api-client.ts'
 import type { LabNode } from './node.ts'
+import { until } from './wait.ts'
 
 export interface BootStage {
   readonly stage: string
@@ -33,16 +33,18 @@ interface WatchOptions {
   readonly onStage?: (stage: BootStage) => void
 }
 
+/** Milliseconds in which neither the server nor the console tells anything new of a node. */
+const silence = 120_000
+
 /**
- * Follows a node's boot by the server's account of it until it is ready. LAB_TIMEOUT with the console's last lines when
- * it does not get there; LAB_FAILED when the node reports that it failed, or ends.
+ * Follows a node's boot by the server's account of it until it is ready. LAB_TIMEOUT with the stage that was seen last
+ * and the console's last lines when it does not get there, or nothing new is seen of it for two minutes; LAB_FAILED when
+ * the node reports that it failed, or ends.
  */
 export async function watchBoot(api: ApiClient, node: LabNode, options: WatchOptions): Promise<WatchedBoot> {
   const { mac } = node.settings
-  const deadline = Date.now() + options.timeout
   const told = new Set<string>()
-  for (;;) {
-    options.signal?.throwIfAborted()
+  const look = async () => {
     const { boots } = await api.request<{ boots: readonly WatchedBoot[] }>('GET', `/v1/nodes/${mac}`)
     const boot = boots[0]
     const stages = (boot?.stages ?? []).filter(({ at }) => at >= options.since)
@@ -51,7 +53,7 @@ export async function watchBoot(api: ApiClient, node: LabNode, options: WatchOpt
       if (!told.has(name)) options.onStage?.(stage)
       told.add(name)
     }
-    if (boot && stages.length > 0 && boot.outcome === 'ready') return boot
+    if (boot && stages.length > 0 && boot.outcome === 'ready') return { found: boot }
     if (boot && stages.length > 0 && boot.outcome === 'failed') {
       const reason = boot.reason ?? stages.at(-1)?.detail ?? 'no reason given'
       throw new BootloomError('LAB_FAILED', `node ${mac} reports that it failed: ${reason}`, {
@@ -63,12 +65,12 @@ export async function watchBoot(api: ApiClient, node: LabNode, options: WatchOpt
       const message = `the virtual machine of node ${mac} ended while it booted`
       throw new BootloomError('LAB_FAILED', message, { where: node.serial.path, details: lastOf(node) })
     }
-    if (Date.now() > deadline) {
-      const message = `node ${mac} is not ready after ${options.timeout / 1000} s`
-      throw new BootloomError('LAB_TIMEOUT', message, { where: node.serial.path, details: lastOf(node) })
-    }
-    await sleep(250, undefined, options.signal ? { signal: options.signal } : {})
+    const stage = stages.at(-1)?.stage ?? 'no stage at all'
+    return { seen: `${stage}, and ${node.serial.text().length} letters on its console` }
   }
+  const { timeout, signal } = options
+  const details = () => lastOf(node)
+  return until(`node ${mac} is ready`, look, { timeout, silence, signal, where: node.serial.path, details })
 }
 
 const lastOf = (node: LabNode) => node.serial.text().trimEnd().split('\n').slice(-12)

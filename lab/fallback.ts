@@ -1,6 +1,5 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { parse, stringify } from 'yaml'
 import type { ComposeReport } from '../src/change/report.ts'
 import { BootloomError } from '../src/config/errors.ts'
@@ -13,6 +12,7 @@ import { down, up } from './lab.ts'
 import { type LabNode, macOf, startNode } from './node.ts'
 import { paths, placeOf } from './place.ts'
 import { becomeRoot } from './root.ts'
+import { until } from './wait.ts'
 
 /**
  * `npm run prove:fallback [KIND…]`: a node is ready with a good Apache bundle; then one is published with which it does
@@ -28,7 +28,8 @@ const withKernel =
 
 const failures: Readonly<Record<string, Edit>> = {
   'kernel panics': withKernel({ cmdline: 'rdinit=/nonexistent' }),
-  'init ends': withKernel({ cmdline: 'rdinit=/.bootloom/bin/false' }),
+  // Without the name of a command it tells how it is used, and ends.
+  'init ends': withKernel({ cmdline: 'rdinit=/.bootloom/busybox' }),
   'network never comes up': withKernel({ modules: ['virtio_pci'] }),
   'application ends': (blueprint) => ({ ...blueprint, drop: ['/etc/apache2/apache2.conf'] }),
   // The probe of the blueprint is not answered as it must be: only the deadline ends such a boot.
@@ -104,27 +105,28 @@ async function weave(): Promise<string> {
 async function restarted(node: LabNode, good: string, bad: string) {
   const since = Date.now()
   await node.reset()
-  for (;;) {
+  const bootsSince = async () => {
     const { boots } = await api.request<Shown>('GET', `/v1/nodes/${node.settings.mac}`)
-    const own = boots.filter(({ openedAt }) => openedAt >= since)
+    return boots.filter(({ openedAt }) => openedAt >= since)
+  }
+  const look = async () => {
+    if (!node.running) throw new BootloomError('LAB_FAILED', 'the virtual machine ended', { where: node.serial.path })
+    const own = await bootsSince()
     const [newest] = own
-    if (newest?.outcome === 'ready' && newest.bundle === good) {
-      const events = await api.request<{ event: string; at: number; bundle?: string }[]>('GET', '/v1/events?count=100')
-      const about = (name: string) => events.some(({ event, bundle }) => event === name && bundle === bad)
-      const body = (await fetchInside(place.name, `http://${addressOf(newest)}/`, { patience: 20_000 })).body
-      return {
-        tries: own.filter(({ bundle }) => bundle === bad).length,
-        seconds: Math.round((Date.now() - since) / 1000),
-        reasons: own.flatMap(({ reason }) => reason ?? []),
-        serves: body.includes('Bootloom'),
-        told: about('node-fell-back'),
-        held: about('channel-held'),
-      }
-    }
-    if (Date.now() - since > patience || !node.running) {
-      const details = node.serial.text().trimEnd().split('\n').slice(-12)
-      throw new BootloomError('LAB_TIMEOUT', 'the node did not come back by itself', { details })
-    }
-    await sleep(250)
+    if (newest?.outcome === 'ready' && newest.bundle === good) return { found: own }
+    return { seen: `boot ${own.length}, ${newest?.stages.at(-1)?.stage ?? 'no stage at all'}` }
+  }
+  const details = () => node.serial.text().trimEnd().split('\n').slice(-12)
+  const own = await until('the node is back by itself', look, { timeout: patience, details })
+  const events = await api.request<{ event: string; at: number; bundle?: string }[]>('GET', '/v1/events?count=100')
+  const about = (name: string) => events.some(({ event, bundle }) => event === name && bundle === bad)
+  const body = (await fetchInside(place.name, `http://${addressOf(own[0]!)}/`, { patience: 20_000 })).body
+  return {
+    tries: own.filter(({ bundle }) => bundle === bad).length,
+    seconds: Math.round((Date.now() - since) / 1000),
+    reasons: own.flatMap(({ reason }) => reason ?? []),
+    serves: body.includes('Bootloom'),
+    told: about('node-fell-back'),
+    held: about('channel-held'),
   }
 }

@@ -1,9 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { ComposeReport } from '../src/change/report.ts'
-import { BootloomError } from '../src/config/errors.ts'
 import type { OnProgress } from '../src/config/progress.ts'
 import { ApiClient } from '../src/http/api-client.ts'
 import type { Rollout, RolloutNode } from '../src/state/rollouts.ts'
@@ -14,6 +12,7 @@ import { down, up } from './lab.ts'
 import { type LabNode, macOf, startNode } from './node.ts'
 import { paths, placeOf } from './place.ts'
 import { becomeRoot } from './root.ts'
+import { until } from './wait.ts'
 
 /**
  * `npm run prove:rollout [NODES]`: eight nodes serve Apache; its next bundle holds a file that does not fit the memory of one of them. The
@@ -91,23 +90,21 @@ async function rollOut(kind: string, to: string, nodes: readonly LabNode[]): Pro
   const since = Date.now()
   await api.request('POST', '/v1/rollouts', { blueprint: 'apache', to, batch: '25%', deadline: 120, canary: macOf(1) })
   const shown = new Map<string, string>()
-  for (;;) {
+  const look = async () => {
     const status = await api.request<Status>('GET', '/v1/rollouts/apache')
     for (const { mac, way, step, failed } of status.nodes) {
       const words = `${mac} ${way} ${step}${failed === undefined ? '' : `: ${failed}`}`
       if (shown.get(mac) !== words) console.error(`  ${seconds(since)} s ${words}`)
       shown.set(mac, words)
     }
-    if (status.rollout.endedAt !== undefined) {
-      const { state, reason } = status.rollout
-      const serve = await serving(nodes)
-      console.log(JSON.stringify({ kind, nodes: count, state, seconds: seconds(since), serve, reason }))
-      if (serve !== count) process.exitCode = 1
-      return status
-    }
-    if (Date.now() - since > patience) throw new BootloomError('LAB_TIMEOUT', 'the rollout does not end')
-    await sleep(250)
+    return status.rollout.endedAt === undefined ? { seen: [...shown.values()].join('; ') } : { found: status }
   }
+  const status = await until('the rollout ends', look, { timeout: patience })
+  const { state, reason } = status.rollout
+  const serve = await serving(nodes)
+  console.log(JSON.stringify({ kind, nodes: count, state, seconds: seconds(since), serve, reason }))
+  if (serve !== count) process.exitCode = 1
+  return status
 }
 
 /** How many answer with the page of the site. */

@@ -1,11 +1,12 @@
 /*
- * Asks the server now and then what this node is to do, and does it: boots anew, or tells what stands in its root.
+ * Asks the server now and then what this node is to do, and does it: boots anew, tells what stands in its root, or where
+ * its memory is.
  *
  *   agent SERVER MAC BOOT     goes on for as long as the node runs
  *   agent jump                enters the kernel that was made ready; init calls it when all has ended
  *
  * GET /orders answers lines of a word and its value: `wait` seconds until the next question, and where there is
- * something to do `order`, its id, and `do`, which is `reboot`, `reboot-full` or `drift`.
+ * something to do `order`, its id, and `do`, which is `reboot`, `reboot-full`, `drift` or `weigh`.
  */
 #include "agent.h"
 
@@ -87,9 +88,11 @@ static long ask(const struct server *server, const char *url, const char *mac, l
   if (strcmp(what, "reboot") == 0 || strcmp(what, "reboot-full") == 0)
     boot_anew(server, url, mac, what[6] != 0);
   /* It stands there until its answer has come. */
-  if (strcmp(what, "drift") == 0 && strcmp(order, done) != 0) {
+  int asks = strcmp(what, "drift") == 0 ? 'd' : strcmp(what, "weigh") == 0 ? 'w' : 0;
+  if (asks && strcmp(order, done) != 0) {
     snprintf(done, sizeof done, "%s", order);
-    drift_tell(server, order);
+    if (asks == 'd') drift_tell(server, order);
+    else weigh_tell(server, order);
   }
   long told = atol(seconds);
   return told > 0 && told <= 3600 ? told : wait;

@@ -8,6 +8,9 @@
 /* Where init keeps what it makes at run time. */
 #define RUN "/.bootloom/run"
 
+/* Where a kernel image stands that the boot before handed on, by its SHA-256. */
+#define KEPT "/.bootloom/kept"
+
 /* An answer in lines of a name, `=` and a value. */
 struct text {
   char bytes[4096];
@@ -35,4 +38,7 @@ void kexec_jump(void);
 
 /* Tells the server what stands in this node's root, with digests; `order` names who asked for it. */
 void drift_tell(const struct server *server, const char *order);
+
+/* Tells the server where this node's memory is. */
+void weigh_tell(const struct server *server, const char *order);
 #endif

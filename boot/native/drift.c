@@ -1,7 +1,7 @@
 /*
  * What stands in the root of this node, a line for each path: its type's letter, mode (octal), owner, group, bytes, what
  * it holds (SHA-256 of a file, target of a link, `-` for anything else), and the path; tabs between, and %XX for what may
- * not stand in a line. Only the root's own file system: not /proc, /sys, /dev, nor what the application mounted.
+ * not stand in a line. A line of the type `w` says that what the layers below the upper one have there is gone. Only the root's own file system: not /proc, /sys, /dev, nor what the application mounted.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,15 +12,16 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "agent.h"
 #include "sha256.h"
 
-/* Where the bundle stands when it is the upper layer of an overlay (boot/misses.sh). */
+/* Where the bundle stands when it is the upper layer of an overlay (boot/layers.sh). */
 static const char *const upper = "/.bootloom/layers/up";
 /* Made at run time, by us and by whoever runs here. */
-static const char *const passed_over[] = {"/run", RUN, "/.bootloom/layers"};
+static const char *const passed_over[] = {"/run", RUN, KEPT, "/.bootloom/layers"};
 /* Below the bodyLimit of the server's route. */
 static const size_t most = 8 << 20;
 
@@ -75,6 +76,19 @@ static char letter_of(mode_t mode) {
   }
 }
 
+/* A directory made anew over one that was taken away: nothing of that is seen (kernel document filesystems/overlayfs). */
+static int is_opaque(const char *place, const struct stat *about) {
+  char value;
+  return S_ISDIR(about->st_mode) && getxattr(place, "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
+}
+
+/* What an overlay took away of the layers below. */
+static void tell_gone(const char *path) {
+  tell("w\t0\t0\t0\t0\t-\t", strlen("w\t0\t0\t0\t0\t-\t"));
+  tell_escaped(path);
+  tell("\n", 1);
+}
+
 static void tell_one(const char *place, const char *path, const struct stat *about) {
   char line[96], held[4097];
   strcpy(held, "-");
@@ -106,8 +120,9 @@ static void walk(char *place, size_t from, dev_t device) {
     int passed = 0;
     for (size_t i = 0; i < sizeof passed_over / sizeof *passed_over; i++) passed |= strcmp(path, passed_over[i]) == 0;
     if (passed || lstat(place, &about) < 0 || about.st_dev != device) continue;
-    /* A name that an overlay took away (kernel document filesystems/overlayfs). */
-    if (S_ISCHR(about.st_mode) && about.st_rdev == makedev(0, 0)) continue;
+    int gone = S_ISCHR(about.st_mode) && about.st_rdev == makedev(0, 0);
+    if (gone || is_opaque(place, &about)) tell_gone(path);
+    if (gone) continue;
     tell_one(place, path, &about);
     if (S_ISDIR(about.st_mode)) walk(place, from, device);
   }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "fetch.h"
+#include "paged.h"
 #include "reports.h"
 #include "tree.h"
 
@@ -98,7 +99,9 @@ static void attributes(uint32_t node, struct fuse_attr *attr) {
   attr->ino = node;
   attr->size = entry->size;
   attr->blocks = (entry->size + 511) / 512;
-  attr->atime = attr->mtime = attr->ctime = entry->mtime;
+  attr->mtime = attr->ctime = entry->mtime;
+  /* Where reads are recorded, a moved access time would tell of one that never was. */
+  attr->atime = paged_policy == RECORDED ? 0 : entry->mtime;
   attr->mode = entry->mode;
   attr->nlink = S_ISDIR(entry->mode) ? 2 : 1;
   attr->uid = entry->uid;
@@ -132,8 +135,7 @@ static void read_directory(struct slot *slot, uint32_t node, const struct fuse_r
   answer(slot, 0, out, size);
 }
 
-static void read_content(struct slot *slot, const struct entry *entry, const struct fuse_read_in *in) {
-  static char bytes[LARGEST_READ];
+static void answer_content(struct slot *slot, const struct entry *entry, char *bytes, const struct fuse_read_in *in) {
   long got = entry->size == 0 ? 0 : fetch_read(entry->hex, bytes, in->size < LARGEST_READ ? in->size : LARGEST_READ, in->offset);
   answer(slot, got < 0 ? -EIO : 0, bytes, got < 0 ? 0 : (size_t)got);
 }
@@ -150,21 +152,68 @@ static int free_slots(void) {
 }
 
 /* Whether the request has to wait for a content; the slot is then the threads'. */
-static int open_file(struct slot *slot, const struct entry *entry) {
-  if ((*(uint32_t *)(head(slot) + 1) & O_ACCMODE) != O_RDONLY) answer(slot, -EROFS, NULL, 0);
-  else if (!entry->hex) answer(slot, -EINVAL, NULL, 0);
-  else if (entry->size == 0 || fetch_has(entry->hex)) opened(slot);
-  else if (free_slots() == 0) answer(slot, -EIO, NULL, 0);
-  else {
-    pthread_mutex_lock(&lock);
-    slot->began = now_ms();
-    slot->deadline = slot->began + FETCH_DEADLINE;
-    slot->state = WAITING;
-    pthread_cond_signal(&more);
-    pthread_mutex_unlock(&lock);
-    return 1;
+static int await_content(struct slot *slot) {
+  if (free_slots() == 0) {
+    answer(slot, -EIO, NULL, 0);
+    return 0;
   }
+  pthread_mutex_lock(&lock);
+  slot->began = now_ms();
+  slot->deadline = slot->began + FETCH_DEADLINE;
+  slot->state = WAITING;
+  pthread_cond_signal(&more);
+  pthread_mutex_unlock(&lock);
+  return 1;
+}
+
+static void refuse_page(struct slot *slot, struct entry *entry, int64_t page, int error) {
+  char process[16];
+  process_of((int)head(slot)->pid, process, sizeof process);
+  paged_missed(entry, page, (int)head(slot)->pid, process);
+  answer(slot, error, NULL, 0);
+}
+
+static int open_file(struct slot *slot, struct entry *entry) {
+  int writes = (*(uint32_t *)(head(slot) + 1) & O_ACCMODE) != O_RDONLY;
+  if (writes && entry->paged) refuse_page(slot, entry, -1, -EROFS);
+  else if (writes) answer(slot, -EROFS, NULL, 0);
+  else if (!entry->hex) answer(slot, -EINVAL, NULL, 0);
+  else if (entry->paged || entry->size == 0 || fetch_has(entry->hex)) opened(slot);
+  else return await_content(slot);
   return 0;
+}
+
+static void substitute(struct slot *slot, struct entry *entry, char *bytes, const struct fuse_read_in *in) {
+  char process[16];
+  process_of((int)head(slot)->pid, process, sizeof process);
+  long got = in->size > LARGEST_READ ? -1 : paged_read_whole(entry, bytes, in->size, in->offset);
+  for (long at = 0; at < got; at += PAGE)
+    paged_missed(entry, (int64_t)(in->offset + (uint64_t)at) / PAGE, (int)head(slot)->pid, process);
+  answer(slot, got < 0 ? -EIO : 0, bytes, got < 0 ? 0 : (size_t)got);
+}
+
+/* A short answer would be taken for the file's end, and the rest of the page for zeroes: all of it, or an error. */
+static int read_file(struct slot *slot, struct entry *entry, const struct fuse_read_in *in) {
+  static char bytes[LARGEST_READ];
+  uint64_t page = in->offset / PAGE;
+  if (!entry->paged) {
+    answer_content(slot, entry, bytes, in);
+    return 0;
+  }
+  long got = in->size > LARGEST_READ ? -1 : paged_read(entry, bytes, in->size, in->offset, &page);
+  if (got >= 0) answer(slot, 0, bytes, (size_t)got);
+  else if (paged_policy == FETCHED && fetch_has(entry->hex)) answer_content(slot, entry, bytes, in);
+  else if (paged_policy == FETCHED) return await_content(slot);
+  else if (paged_policy == REPLAYED) substitute(slot, entry, bytes, in);
+  else refuse_page(slot, entry, (int64_t)page, -EIO);
+  return 0;
+}
+
+/* A content that was waited for is here. */
+static void answer_brought(struct slot *slot, const struct entry *entry) {
+  static char bytes[LARGEST_READ];
+  if (head(slot)->opcode == FUSE_READ) answer_content(slot, entry, bytes, (void *)(head(slot) + 1));
+  else opened(slot);
 }
 
 /* The caller was sent a signal: it shall not wait any longer. */
@@ -182,6 +231,8 @@ static void begin(struct slot *slot, const struct fuse_init_in *in) {
   struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION, .minor = 31, .max_readahead = in->max_readahead};
   out.flags = in->flags & (FUSE_ASYNC_READ | FUSE_PARALLEL_DIROPS | FUSE_CACHE_SYMLINKS | FUSE_AUTO_INVAL_DATA);
   out.flags &= ~(uint32_t)FUSE_AUTO_INVAL_DATA;
+  /* What is read ahead is not what was asked for. */
+  if (paged_policy != NO_PAGES) out.max_readahead = 0;
   out.max_background = 16;
   out.congestion_threshold = 12;
   out.max_write = 4096;
@@ -220,7 +271,10 @@ static int handle(struct slot *slot) {
     case FUSE_OPEN:
       return open_file(slot, entry);
     case FUSE_READ:
-      read_content(slot, entry, body);
+      return read_file(slot, entry, body);
+    case FUSE_SETATTR:
+      if (entry->paged && paged_policy != RECORDED) refuse_page(slot, entry, -1, -EROFS);
+      else answer(slot, -EROFS, NULL, 0);
       return 0;
     case FUSE_OPENDIR:
       note(slot, node);
@@ -284,7 +338,7 @@ static void *bring(void *mine) {
     int got = strcmp(outcome, "fetched") == 0;
     for (int i = 0; i < SLOTS; i++) {
       if (slots[i].state != WAITING || head(&slots[i])->nodeid != node) continue;
-      if (got) opened(&slots[i]);
+      if (got) answer_brought(&slots[i], entry);
       else answer(&slots[i], -EIO, NULL, 0);
       slots[i].state = FREE;
     }

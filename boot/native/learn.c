@@ -6,6 +6,8 @@
  * see is told by times that moved: all that was unpacked has its access time equal to its modification time
  * (init/initramfs.c), so where they differ, it was read, walked as a symbolic link, or written.
  *
+ * SIGTERM ends it, once what was touched until then is told; the process id to send it to is what it prints.
+ *
  * What is there at the start is all that is ever told: that is the stack, and the list needs no more memory than it.
  */
 #include "server.h"
@@ -216,6 +218,21 @@ static void *tell(void *server) {
   }
 }
 
+static volatile sig_atomic_t ending;
+
+static void end(int number) {
+  (void)number;
+  ending = 1;
+}
+
+static int is_all_told(void) {
+  int all = 1;
+  pthread_mutex_lock(&lock);
+  for (size_t i = 0; i < count && all; i++) all = !(files[i].seen & (unsigned char)~files[i].told);
+  pthread_mutex_unlock(&lock);
+  return all;
+}
+
 int main(int words, char **word) {
   static struct server server;
   if (words != 5 || server_parse(&server, word[2], word[3], word[4]) != 0) return 2;
@@ -234,21 +251,34 @@ int main(int words, char **word) {
   if (fanotify_mark(watch, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, wanted, AT_FDCWD, word[1]) < 0)
     return perror("fanotify_mark"), 1;
   pid_t child = fork();
-  if (child != 0) return child < 0;
+  if (child != 0) return child < 0 || printf("%d\n", child) < 0;
+  int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (nowhere < 0 || dup2(nowhere, STDOUT_FILENO) < 0) return 1;
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGTERM, end);
+  /* For this thread alone: it ends the wait for what is opened. */
+  sigset_t term;
+  sigemptyset(&term);
+  sigaddset(&term, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &term, NULL);
   pthread_t thread;
   if (pthread_create(&thread, NULL, tell, &server) != 0) return 1;
+  pthread_sigmask(SIG_UNBLOCK, &term, NULL);
   struct pollfd on = {.fd = watch, .events = POLLIN};
   long first = now_ms();
-  for (long next = first;;) {
+  for (long next = first; !ending;) {
     long left = next - now_ms();
     if (left > 0) poll(&on, 1, (int)left);
     drain(watch);
     if (now_ms() < next) continue;
     long start = now_ms();
     walk_root(0);
-    long end = now_ms(), took = end - start;
+    long now = now_ms(), took = now - start;
     /* While much is new, often; then a twentieth of the time at most, on a slow node too. */
-    next = end + (took <= 100 || end - first < 60000 ? 2000 : took * 19);
+    next = now + (took <= 100 || now - first < 60000 ? 2000 : took * 19);
   }
+  drain(watch);
+  walk_root(0);
+  for (long until = now_ms() + 10000; !is_all_told() && now_ms() < until;) usleep(50000);
+  return 0;
 }

@@ -39,23 +39,21 @@ static char *value(char *from, const char *key, char **after) {
   return begin;
 }
 
-/* Writes the directories n1, n2… of an event, outermost first; -1 when they are more or longer than was fetched. */
-static int parents(char *from, char *path) {
-  char *found[DEPTH + 1], key[8];
-  int count = 0;
-  for (int i = 1; i <= DEPTH; i++) {
-    snprintf(key, sizeof key, " n%d=\"", i);
+/* Writes the directories n1, n2… of an event, outermost first; 1 when there are more than were fetched, -1 if broken. */
+static int parents(char *from, char path[PATH]) {
+  char *found[DEPTH], key[8];
+  int count = 0, is_tail = 1;
+  while (count < DEPTH && is_tail) {
+    snprintf(key, sizeof key, " n%d=\"", count + 1);
     char *name = value(from, key, &from);
     if (!name) return -1;
-    if (strcmp(name, "/") == 0) break;
-    if (i == DEPTH) return -1;
-    found[count++] = name;
+    if (strcmp(name, "/") == 0) is_tail = 0;
+    else found[count++] = name;
   }
   size_t at = 0;
   path[0] = 0;
   while (count > 0 && at < PATH) at += (size_t)snprintf(path + at, PATH - at, "/%s", found[--count]);
-  if (at >= PATH) return -1;
-  return (int)at;
+  return at < PATH ? is_tail : -1;
 }
 
 /*
@@ -94,7 +92,7 @@ static const char *rest_behind(int pid, const char *name) {
 
 /* "         COMMAND-PID     [000] d..1.    12.345678: miss: (simple_lookup+0x0/0x50) n0=…" */
 int lookup_read(char *line, struct lookup *lookup) {
-  char path[2 * PATH], *at;
+  char *at;
   if (strlen(line) < 20 || line[16] != '-') return -1;
   size_t padding = strspn(line, " ");
   snprintf(lookup->process, sizeof lookup->process, "%.*s", padding < 16 ? (int)(16 - padding) : 0, line + padding);
@@ -106,10 +104,13 @@ int lookup_read(char *line, struct lookup *lookup) {
     walks_on(pid, name);
     return -1;
   }
-  int length = parents(at, path);
-  if (length < 0) return -1;
-  snprintf(path + length, sizeof path - (size_t)length, "/%s%s", name, rest_behind(pid, name));
-  tidy(path, lookup->path);
+  if ((lookup->is_tail = parents(at, lookup->directory)) < 0) return -1;
+  snprintf(lookup->wanted, sizeof lookup->wanted, "%s%s", name, rest_behind(pid, name));
   return 0;
 }
 
+void lookup_path(const char *directory, const struct lookup *lookup, char path[PATH]) {
+  char all[2 * PATH + 1];
+  snprintf(all, sizeof all, "%s/%s", directory, lookup->wanted);
+  tidy(all, path);
+}

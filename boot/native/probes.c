@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/magic.h>
 #include <sys/mount.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "btf.h"
@@ -24,6 +26,15 @@ static int write_to(const char *path, int flags, const char *text) {
   return done;
 }
 
+/*
+ * tmpfs's own look-up runs only for names that are not there. That of an overlay runs for whatever its cache does not
+ * know: for each name that is there, once, and for one that is not, once until it is forgotten.
+ */
+int probes_in_overlay(void) {
+  struct statfs about;
+  return statfs("/", &about) == 0 && about.f_type == OVERLAYFS_SUPER_MAGIC;
+}
+
 static int arm(void) {
   struct member at[] = {{"dentry", "d_parent", -1}, {"dentry", "d_name", -1}, {"dentry", "d_sb", -1}, {"qstr", "name", -1}};
   if (btf_offsets(at, 4) < 0) return -1;
@@ -31,8 +42,9 @@ static int arm(void) {
   char text[2048], chain[64];
   mount("tracefs", TRACING, "tracefs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
   /* Before a probe is enabled: the buffer would be 1.4 MB for each processor. */
-  write_to(TRACING "/buffer_size_kb", 0, "64");
-  int size = sprintf(text, "p:bootloom/miss simple_lookup sb=+%ld(%%si):x64 n0=+0(+%ld(%%si)):string", sb, name);
+  write_to(TRACING "/buffer_size_kb", 0, "128");
+  const char *lookup = probes_in_overlay() ? "ovl_lookup" : "simple_lookup";
+  int size = sprintf(text, "p:bootloom/miss %s sb=+%ld(%%si):x64 n0=+0(+%ld(%%si)):string", lookup, sb, name);
   snprintf(chain, sizeof chain, "+%ld(%%si)", parent);
   for (int i = 1; i <= DEPTH; i++) {
     size += sprintf(text + size, " n%d=+0(+%ld(%s)):string", i, name, chain);
@@ -47,12 +59,21 @@ static int arm(void) {
   return 0;
 }
 
+/* What holds for both probes. */
+static char filter[128];
+
+int probes_leave_out(const char *more) {
+  char all[4096];
+  snprintf(all, sizeof all, "%s%s", filter, more);
+  return write_to(TRACING "/events/bootloom/miss/filter", 0, all);
+}
+
 /*
  * Finds out the super block of `/` by looking for something that is not there, and lets only its events through, and
  * none of this process: it looks for each miss itself, which would be a miss again, without end.
  */
 static int only_root(int pipe) {
-  char unlikely[64], line[4096], *at, filter[128];
+  char unlikely[64], line[4096], *at, walk[sizeof filter + 32];
   snprintf(unlikely, sizeof unlikely, "/.bootloom-%d", getpid());
   if (write_to(TRACING "/events/bootloom/miss/enable", 0, "1") < 0) return -1;
   access(unlikely, F_OK);
@@ -66,10 +87,10 @@ static int only_root(int pipe) {
         if (strncmp(--at, " sb=", 4) == 0) sb = strtoull(at + 4, NULL, 16);
   }
   if (sb == 0) return -1;
-  int size = snprintf(filter, sizeof filter, "common_pid != %d && sb == 0x%llx", getpid(), sb);
-  if (write_to(TRACING "/events/bootloom/miss/filter", 0, filter) < 0) return -1;
-  snprintf(filter + size, sizeof filter - (size_t)size, " && n0 ~ \"*/*\"");
-  if (write_to(TRACING "/events/bootloom/walk/filter", 0, filter) == 0)
+  snprintf(filter, sizeof filter, "common_pid != %d && sb == 0x%llx", getpid(), sb);
+  if (probes_leave_out("") < 0) return -1;
+  snprintf(walk, sizeof walk, "%s && n0 ~ \"*/*\"", filter);
+  if (write_to(TRACING "/events/bootloom/walk/filter", 0, walk) == 0)
     write_to(TRACING "/events/bootloom/walk/enable", 0, "1");
   return write_to(TRACING "/events/bootloom/miss/enable", 0, "1");
 }

@@ -1,7 +1,10 @@
 /*
  * Mounts what the bundle lacks, and brings contents from the boot server while the application waits.
  *
- *   reach TREE MOUNTPOINT KEPT SERVER MAC BOOT
+ *   reach TREE MOUNTPOINT KEPT SERVER MAC BOOT [deny|fetch PAGES]
+ *
+ * With more words, what is mounted are files of which only some pages are here (paged.h), in PAGES: with `deny` each file
+ * also on its own path.
  *
  * Returns once it is mounted. A keeper goes on that does nothing but hold the connection and start the process that
  * answers, again when it dies: requests in flight stand in memory that they share. When the keeper dies too, the kernel
@@ -21,6 +24,7 @@
 
 #include "fetch.h"
 #include "fuse.h"
+#include "paged.h"
 #include "reports.h"
 #include "tree.h"
 
@@ -52,24 +56,28 @@ static void keep(int connection, struct slot *slots, int proc, const struct serv
 
 int main(int count, char **words) {
   static struct server server;
-  if (count != 7 || server_parse(&server, words[4], words[5], words[6]) < 0) {
-    fprintf(stderr, "usage: reach TREE MOUNTPOINT KEPT http://ADDRESS:PORT MAC BOOT\n");
+  if ((count != 7 && count != 9) || server_parse(&server, words[4], words[5], words[6]) < 0) {
+    fprintf(stderr, "usage: reach TREE MOUNTPOINT KEPT http://ADDRESS:PORT MAC BOOT [deny|fetch PAGES]\n");
     return 2;
   }
+  if (count == 9) paged_policy = strcmp(words[7], "fetch") == 0 ? FETCHED : DENIED;
+  if (count == 9) paged_from(words[8], NULL);
   int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
   int connection = open("/dev/fuse", O_RDWR | O_CLOEXEC);
   struct slot *slots =
       mmap(NULL, SLOTS * sizeof *slots, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   char options[96];
   snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", connection);
-  if (connection < 0 || slots == MAP_FAILED || tree_load(words[1]) < 0 || (mkdir(words[3], 0700) < 0 && errno != EEXIST) ||
-      mount("bootloom", words[2], "fuse", MS_RDONLY | MS_NODEV | MS_NOATIME, options) < 0) {
+  /* Who wants to write to a file of pages shall be told of, and the kernel would not even ask. */
+  unsigned long flags = MS_NODEV | MS_NOATIME | (paged_policy == DENIED ? 0 : MS_RDONLY);
+  if (connection < 0 || slots == MAP_FAILED || tree_load(words[1]) < 0 || paged_open() < 0 || (mkdir(words[3], 0700) < 0 && errno != EEXIST) ||
+      mount("bootloom", words[2], "fuse", flags, options) < 0) {
     fprintf(stderr, "bootloom: reach: %s\n", strerror(errno));
     return 1;
   }
   /* It is in memory now, and would stand there twice. */
   unlink(words[1]);
-  if (fork() != 0) return 0;
+  if (fork() != 0) return paged_policy == DENIED && paged_bind(words[2], "") < 0 ? (perror("bootloom: reach: bind"), 1) : 0;
   setsid();
   signal(SIGPIPE, SIG_IGN);
   prctl(PR_SET_NAME, "reach-keeper");

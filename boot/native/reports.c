@@ -22,14 +22,14 @@ static void escaped(char *out, size_t size, const char *text) {
   out[at] = 0;
 }
 
-int reports_add(int pid, const char *process, unsigned count, const char *outcome, long took, const char *path) {
+static int add(int pid, const char *process, unsigned count, const char *outcome, long took, const char *path, const char *more) {
   struct timespec up;
   clock_gettime(CLOCK_BOOTTIME, &up);
-  char name[64], place[12400], line[sizeof place + 192];
+  char name[64], place[12400], line[sizeof place + 224];
   escaped(name, sizeof name, process);
   escaped(place, sizeof place, path);
-  int size = snprintf(line, sizeof line, "%ld.%03ld\t%d\t%s\t%u\t%s\t%ld\t%s\n", (long)up.tv_sec, up.tv_nsec / 1000000,
-                      pid, name, count, outcome, took, place);
+  int size = snprintf(line, sizeof line, "%ld.%03ld\t%d\t%s\t%u\t%s\t%ld\t%s%s\n", (long)up.tv_sec, up.tv_nsec / 1000000,
+                      pid, name, count, outcome, took, place, more);
   pthread_mutex_lock(&lock);
   int fits = held + (size_t)size <= sizeof waiting;
   if (fits) {
@@ -40,10 +40,20 @@ int reports_add(int pid, const char *process, unsigned count, const char *outcom
   return fits ? 0 : -1;
 }
 
+int reports_add(int pid, const char *process, unsigned count, const char *outcome, long took, const char *path) {
+  return add(pid, process, count, outcome, took, path, "");
+}
+
+int reports_page(int pid, const char *process, long page, const char *path) {
+  char more[32];
+  snprintf(more, sizeof more, "\t%ld", page);
+  return add(pid, process, 1, page < 0 ? "written" : "missed", 0, path, page < 0 ? "" : more);
+}
+
 /* A server that is away is asked again, less and less often; new lines gather meanwhile. */
 static void *send_them(void *unused) {
   (void)unused;
-  unsigned pause = 1;
+  unsigned pause = 1, lost = 0;
   size_t size = 0;
   for (;;) {
     sleep(pause);
@@ -55,12 +65,24 @@ static void *send_them(void *unused) {
       pthread_mutex_unlock(&lock);
     }
     if (size == 0) continue;
-    int status = server_ask(to, "/misses", sending, size, -1, now_ms() + 5000, NULL, NULL);
-    /* What the server refuses once it refuses again. */
-    int again = status < 0 || status >= 500 || status == 429;
+    struct server with = *to;
+    size_t used = strlen(with.identity);
+    if (lost > 0) snprintf(with.identity + used, sizeof with.identity - used, "&lost=%u", lost);
+    int status = server_ask(&with, "/misses", sending, size, -1, now_ms() + 5000, NULL, NULL);
+    int again = status < 0 || status >= 500 || status == 408 || status == 425 || status == 429;
     pause = again ? (pause < 32 ? pause * 2 : 60) : 1;
-    if (again) fprintf(stderr, "bootloom: misses could not be told (%d), again in %u s\n", status, pause);
-    else size = 0;
+    if (again) {
+      fprintf(stderr, "bootloom: misses could not be told (%d), again in %u s\n", status, pause);
+      continue;
+    }
+    if (status == 200) {
+      lost = 0;
+    } else {
+      /* What the server refuses once it refuses again. */
+      for (size_t i = 0; i < size; i++) lost += sending[i] == '\n';
+      fprintf(stderr, "bootloom: misses were refused (%d); %u are lost\n", status, lost);
+    }
+    size = 0;
   }
   return NULL;
 }

@@ -12,4 +12,10 @@ void reports_start(const struct server *server);
  * %XX for what may not stand in a line. -1 when more wait than fit.
  */
 int reports_add(int pid, const char *process, unsigned count, const char *outcome, long took, const char *path);
+
+/*
+ * The same of a file of which only some pages are here: `missed` with the number of the page as one more word, or, with
+ * -1, `written` of one that was to be.
+ */
+int reports_page(int pid, const char *process, long page, const char *path);
 #endif

@@ -29,6 +29,7 @@ int server_parse(struct server *server, const char *url, const char *mac, const 
   memset(&server->address, 0, sizeof server->address);
   server->address.sin_family = AF_INET;
   server->address.sin_port = htons(colon ? (uint16_t)atoi(colon + 1) : 80);
+  server->more[0] = 0;
   snprintf(server->identity, sizeof server->identity, "mac=%s&boot=%s", mac, boot);
   return inet_pton(AF_INET, address, &server->address.sin_addr) == 1 ? 0 : -1;
 }
@@ -92,8 +93,8 @@ int server_ask(const struct server *server, const char *path, const char *body, 
   int socket_ = connected(server, deadline);
   if (socket_ < 0) return -1;
   int status = -1;
-  int size = snprintf(buffer, sizeof buffer, "%s %s?%s HTTP/1.0\r\nHost: %s\r\nContent-Type: text/plain\r\n",
-                      body ? "POST" : "GET", path, server->identity, server->host);
+  int size = snprintf(buffer, sizeof buffer, "%s %s?%s HTTP/1.0\r\nHost: %s\r\n%sContent-Type: text/plain\r\n",
+                      body ? "POST" : "GET", path, server->identity, server->host, server->more);
   size += snprintf(buffer + size, sizeof buffer - (size_t)size, body ? "Content-Length: %zu\r\n\r\n" : "\r\n",
                    body_length);
   if (send_all(socket_, buffer, (size_t)size, deadline) < 0) goto end;
@@ -119,13 +120,13 @@ int server_ask(const struct server *server, const char *path, const char *body, 
       }
       *after = 0;
       told = read_head(buffer, &left);
-      if (told < 0 || (told == 200 && length >= 0 && left != length)) goto end;
+      if (told < 0 || ((told == 200 || told == 206) && length >= 0 && left != length)) goto end;
       after += 4;
       held -= (size_t)(after - buffer);
       memmove(buffer, after, held);
     }
     if (left >= 0) left -= (long)held;
-    if (take && told == 200 && held > 0 && take(state, buffer, held) != 0) goto end;
+    if (take && (told == 200 || told == 206) && held > 0 && take(state, buffer, held) != 0) goto end;
     held = 0;
     if (left == 0) break;
   }

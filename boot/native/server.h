@@ -9,6 +9,8 @@ struct server {
   char host[64];
   /* Whose node and which boot this is: "mac=…&boot=…". */
   char identity[128];
+  /* A header line with its end, such as Range, or nothing: an answer of status 206 has a body, too. */
+  char more[64];
 };
 
 /* Reads `http://A.B.C.D:PORT`; 0 when it is that. */

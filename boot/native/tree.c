@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "paged.h"
+
 struct entry *entries;
 uint32_t entries_count;
 static uint32_t room, *table, table_size;
@@ -76,11 +78,11 @@ static int words_of(char *line, char **words, int most) {
 }
 
 static int take(char *line, uint64_t *mtime) {
-  char *word[7], kind = line[0];
-  int count = words_of(line, word, 7);
+  char *word[8], kind = line[0];
+  int count = words_of(line, word, 8);
   if (kind == 'c' && count >= 2) *mtime = strtoull(word[1], NULL, 10);
   if (kind == 'c') return 0;
-  if (count != (kind == 'f' ? 7 : 5) || !strchr("dfl", kind)) return -1;
+  if (count != (kind == 'p' ? 8 : kind == 'f' ? 7 : 5) || !strchr("dflp", kind)) return -1;
   char *path = word[count - 1];
   unescape(path);
   if (path[0] != '/' || strlen(path) > 4095) return -1;
@@ -100,10 +102,14 @@ static int take(char *line, uint64_t *mtime) {
   entry->mode = (kind == 'd' ? S_IFDIR : S_IFREG) | (strtoul(word[1], NULL, 8) & 07777);
   entry->uid = (uint32_t)strtoul(word[2], NULL, 10);
   entry->gid = (uint32_t)strtoul(word[3], NULL, 10);
-  if (kind == 'f') {
+  if (kind == 'f' || kind == 'p') {
     entry->size = strtoull(word[4], NULL, 10);
     entry->hex = word[5];
     if (strlen(entry->hex) != 64 || strspn(entry->hex, "0123456789abcdef") != 64) return -1;
+  }
+  if (kind == 'p') {
+    entry->lacking = 0;
+    return paged_parse(entry, word[6]);
   }
   return 0;
 }

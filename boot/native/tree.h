@@ -3,6 +3,8 @@
 #define TREE_H
 #include <stdint.h>
 
+struct paged;
+
 struct entry {
   char *path, *name;
   /* Of a symbolic link; NULL otherwise. */
@@ -17,6 +19,8 @@ struct entry {
   char lacking;
   /* Told to the server already. */
   volatile char told;
+  /* Of a file of which only some pages are here (paged.h); NULL otherwise. */
+  struct paged *paged;
 };
 
 /* entries[1] is the root; the index is the node id of FUSE. */

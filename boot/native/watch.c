@@ -4,9 +4,10 @@
  *   watch NAMES SERVER MAC BOOT
  *
  * A kprobe on simple_lookup, which tmpfs calls only for names that are not there, costs files that are there nothing
- * (kernel documents trace/kprobetrace and trace/events). It sees the first name that is missing; a second probe on
+ * (kernel documents trace/kprobetrace and trace/events); over an image of the packages it is one on ovl_lookup. It sees the first name that is missing; a second probe on
  * __lookup_slow sees the rest of the path behind it. What is not in NAMES is not told: sorted 32-bit FNV-1a hashes of
- * the paths, little-endian. The server knows the paths themselves and drops the few that only share a hash.
+ * the paths, and of the directories that they stand in with a slash behind, little-endian. The server knows the paths
+ * themselves and drops the few that only share a hash.
  * Returns once it watches; its child goes on.
  */
 #include <errno.h>
@@ -21,15 +22,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "deep.h"
 #include "lookups.h"
 #include "probes.h"
 #include "reports.h"
 #include "server.h"
+#include "storms.h"
 
 #define KNOWN 2048
 
 static const uint32_t *names;
 static size_t names_count;
+/* In an overlay each name on the way to a missing one is looked up, and tells of it: how often is not known. */
+static int once;
 
 /* Microseconds that misses gather before they are read: one wake-up for many. */
 static const unsigned pause_between = 50000;
@@ -64,17 +69,22 @@ static void tell_repeats(void) {
   for (unsigned i = 0; i < known_count; i++) tell(&known[i]);
 }
 
-static void missed(const struct lookup *lookup) {
-  const char *path = lookup->path, *process = lookup->process;
+/* What of the stack was wanted there; 0 when it is nothing of it. */
+static int missed_in(const char *directory, const struct lookup *lookup) {
+  char path[PATH];
+  const char *process = lookup->process;
   struct stat about;
+  lookup_path(directory, lookup, path);
+  if (!in_stack(path)) return 0;
   /* A file that was being made is there now. */
-  if (!in_stack(path) || lstat(path, &about) == 0) return;
+  if (lstat(path, &about) == 0) return 1;
   unsigned i = 0;
   while (i < known_count && strcmp(known[i].path, path) != 0) i++;
-  if (i == KNOWN) return;
+  if (i == KNOWN) return 1;
   int fresh = i == known_count;
+  if (!fresh && once) return 1;
   if (fresh) {
-    if (!(known[i].path = strdup(path))) return;
+    if (!(known[i].path = strdup(path))) return 1;
     known_count++;
     fprintf(stderr, "bootloom: %s [%d] asked for %s, which the bundle lacks\n", process, lookup->pid, path);
     if (known_count == KNOWN) fprintf(stderr, "bootloom: %d names were missed; others are not told\n", KNOWN);
@@ -83,11 +93,21 @@ static void missed(const struct lookup *lookup) {
   known[i].pid = lookup->pid;
   snprintf(known[i].process, sizeof known[i].process, "%s", process);
   if (fresh) tell(&known[i]);
+  return 1;
+}
+
+static void missed(const struct lookup *lookup) {
+  if (!lookup->is_tail) {
+    if (!missed_in(lookup->directory, lookup)) storms_count(lookup, in_stack);
+    return;
+  }
+  /* Where several end alike, what the stack has in each of them is told. */
+  for (const char *place = NULL; (place = deep_next(lookup->directory, place));) missed_in(place, lookup);
 }
 
 /*
- * Lines that may still be read at once, and a hundred a second from then on: of a storm of misses that the stack does
- * not have either, such as requests for pages that are nowhere, the older ones are overwritten unread.
+ * Lines that may still be read at once, and a hundred a second from then on: what a storm consists of is left out in the
+ * kernel soon; of one that is of ever new names in many directories, the older lines are overwritten unread.
  */
 static long credit = 2000;
 
@@ -153,6 +173,7 @@ int main(int count, char **words) {
   }
   setsid();
   signal(SIGPIPE, SIG_IGN);
+  once = probes_in_overlay();
   int events = probes_open();
   if (events < 0) {
     fprintf(stderr, "bootloom: misses are not seen: %s\n", strerror(errno));

@@ -17,14 +17,15 @@ export interface BenchLab {
 
 /**
  * Runs a measurement in a lab of its own, whose state is kept for the next run. What it does is told on stderr.
- * `settings` go over the lab's own.
+ * `settings` go over the lab's own; `name` is of another lab, with a state of its own.
  */
 export async function inBenchLab(
   measure: (lab: BenchLab) => Promise<void>,
   settings: Readonly<Record<string, unknown>> = {},
+  name = 'bootloom-bench',
 ): Promise<void> {
   await becomeRoot()
-  const place = placeOf({ name: 'bootloom-bench' })
+  const place = placeOf({ name })
   let told = ''
   const progress = ({ step }: { step: string }) => {
     if (step !== told) console.error(`  ${step}`)

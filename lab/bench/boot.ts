@@ -27,7 +27,7 @@ async function powerOn(lab: BenchLab, digest: string): Promise<PoweredOn> {
   const since = Date.now()
   const node = await startNode(lab.place, { index: 1, mac, memory })
   try {
-    const boot = await watchBoot(lab.api, node, { since, timeout: 600_000 })
+    const boot = await watchBoot(lab.api, node, { since, timeout: 240_000 })
     const ready = boot.stages.find(({ stage }) => stage === 'ready')!.at
     const initramfs = boot.stages.find(({ stage, bytes }) => stage === 'initramfs' && bytes)!.bytes!
     const discover = boot.stages.find(({ stage }) => stage === 'discover')!.at

@@ -6,6 +6,7 @@ import { layOut } from '../blueprint.ts'
 import { down, up } from '../lab.ts'
 import { paths, placeOf } from '../place.ts'
 import { becomeRoot } from '../root.ts'
+import { until } from '../wait.ts'
 import { atMost, report, rounded } from './report.ts'
 
 /**
@@ -70,9 +71,10 @@ async function olderVersion(name: string): Promise<string> {
 }
 
 async function ended(id: string) {
-  for (;;) {
+  const look = async () => {
     const { parts } = await api.request<Change>('GET', `/v1/changes/${id}`)
-    if (parts.every(({ state }) => !['detected', 'woven', 'replayed', 'verified'].includes(state))) return parts[0]
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    const open = parts.filter(({ state }) => ['detected', 'woven', 'replayed', 'verified'].includes(state))
+    return open.length === 0 ? { found: parts[0] } : { seen: open.map(({ state }) => state).join(', ') }
   }
+  return until('the change has ended', look, { timeout: 600_000 })
 }

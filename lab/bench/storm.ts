@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { placeOf } from '../place.ts'
 import { runningAs } from '../processes.ts'
 import { becomeRoot } from '../root.ts'
@@ -6,6 +5,7 @@ import { inStormLab } from '../storm/lab.ts'
 import { storm } from '../storm/storm.ts'
 import { stormTable, viewLine } from '../storm/table.ts'
 import { treesOf } from '../storm/usage.ts'
+import { until } from '../wait.ts'
 import { atMost, type Measure, report, rounded } from './report.ts'
 
 /** A rack of simulated nodes powered on within five seconds, each booting the Apache bundle: storm.ts [NODES]. */
@@ -34,8 +34,11 @@ report('storm', [
 /** Once a bundle was woven, the workshop is kept for a minute: nodes are not powered on by who waits for one. */
 async function untilIdle(): Promise<void> {
   const control = runningAs(place, 'control')!.pid
-  // Beside itself the control role has Redis.
-  while (treesOf([control]).length > 2) await sleep(500)
+  const look = async () => {
+    const others = treesOf([control]).length - 2
+    return others <= 0 ? { found: true } : { seen: `${others} processes beside the control role and Redis` }
+  }
+  await until('the workshop has ended', look, { timeout: 180_000 })
 }
 
 function toTell(what: string, ours: number): Measure {

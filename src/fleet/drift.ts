@@ -1,21 +1,26 @@
 import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { zstdDecompress } from 'node:zlib'
-import type { Blueprint } from '../blueprint/schema.ts'
+import { isForeign, parseAnyBlueprint } from '../blueprint/parse.ts'
+import type { Selection } from '../blueprint/selection.ts'
 import { servicesOf } from '../blueprint/services.ts'
 import type { BundleConfig, BundleManifest } from '../compose/bundle-format.ts'
 import { type CpioRecord, readCpio } from '../compose/cpio-reader.ts'
 import { initramfsParts } from '../compose/initramfs.ts'
+import { parentsOf, type SegmentPlan } from '../compose/plan.ts'
 import { loadComponent } from '../repository/recorded.ts'
 import type { Stack } from '../repository/stack.ts'
-import type { Digest } from '../store/digest.ts'
+import { type Digest, hexOf } from '../store/digest.ts'
 import type { Store } from '../store/store.ts'
 
 const decompress = promisify(zstdDecompress)
 
 /** One path, as a bundle or a node has it. */
 interface Standing {
-  /** As boot/native/drift.c has it: `f`ile, `d`irectory, `l`ink, `c`haracter or `b`lock device, `p`ipe, `s`ocket. */
+  /**
+   * As boot/native/drift.c has it: `f`ile, `d`irectory, `l`ink, `c`haracter or `b`lock device, `p`ipe, `s`ocket; `w`hat
+   * an image has there is gone.
+   */
   readonly type: string
   /** The low 12 bits. */
   readonly mode: number
@@ -42,17 +47,28 @@ const unescaped = (text: string): string =>
     'latin1',
   ).toString('utf8')
 
-/** What a node tells of its root; lines that do not fit are dropped. */
-export function parseInventory(text: string): Map<string, Standing> {
+/** What a node tells of its root. */
+export interface Inventory {
+  readonly found: ReadonlyMap<string, Standing>
+  /** Where nothing of the image below is seen any more, nor of what it has further down. */
+  readonly gone: ReadonlySet<string>
+}
+
+/** Lines that do not fit are dropped. */
+export function parseInventory(text: string): Inventory {
   const found = new Map<string, Standing>()
+  const gone = new Set<string>()
   for (const line of text.split('\n')) {
     const [, type, mode, uid, gid, size, holds, path] =
-      /^([fdlcbps])\t([0-7]{1,4})\t(\d{1,10})\t(\d{1,10})\t(\d{1,15})\t(\S+)\t(\/\S+)$/.exec(line) ?? []
+      /^([fdlcbpsw])\t([0-7]{1,4})\t(\d{1,10})\t(\d{1,10})\t(\d{1,15})\t(\S+)\t(\/\S+)$/.exec(line) ?? []
     if (!type) continue
     const numbers = { mode: Number.parseInt(mode!, 8), uid: Number(uid), gid: Number(gid), size: Number(size) }
-    found.set(unescaped(path!), { type, ...numbers, holds: unescaped(holds!) })
+    const place = unescaped(path!)
+    // A directory may be told to be gone, and then what took its place.
+    if (type === 'w') gone.add(place)
+    else found.set(place, { type, ...numbers, holds: unescaped(holds!) })
   }
-  return found
+  return { found, gone }
 }
 
 /** What a bundle unpacks to, path by path; later segments stand over earlier ones. BLOB_CORRUPT, ARCHIVE_BROKEN. */
@@ -92,17 +108,41 @@ function standing({ mode, uid, gid }: CpioRecord, content: Buffer): Standing {
 const ours = [
   /^\/root$/,
   /^\/(dev|proc|sys|run)(\/|$)/,
-  /^\/\.bootloom\/(run|layers|drivers|node|misses|end)(\/|$)/,
+  /^\/\.bootloom\/(run|kept|layers|drivers|node|misses|pages|end)(\/|$)/,
   /^\/etc\/(resolv\.conf|hosts)$/,
 ]
+
+/** What an image shows on a node as it was woven, where nothing stands over it. */
+async function standingInImage(plans: Digest, store: Store): Promise<Map<string, Standing>> {
+  const entries = (await store.readJson<readonly SegmentPlan[]>(plans)).flatMap((plan) => plan.entries)
+  const files = new Map(entries.map((entry) => [entry.path, entry]))
+  return new Map(
+    [...files.values()].map((entry) => {
+      const { type, mode, uid, gid, size, digest, target } =
+        (entry.type === 'hardlink' && files.get(entry.target!)) || entry
+      const holds = type === 'file' && digest ? hexOf(digest) : type === 'symlink' ? target! : '-'
+      return [entry.path, { type: letters[type], mode, uid, gid, size, holds }]
+    }),
+  )
+}
+
+const letters = { file: 'f', hardlink: 'f', dir: 'd', symlink: 'l', char: 'c', block: 'b', fifo: 'p' } as const
 
 /** How what a node has differs from its bundle: sorted by path. */
 export async function driftOf(
   store: Store,
   { manifest, config }: { readonly manifest: BundleManifest; readonly config: BundleConfig },
-  node: ReadonlyMap<string, Standing>,
+  { found, gone }: Inventory,
 ): Promise<Drifted[]> {
-  const [bundle, writable] = await Promise.all([standingOf(manifest, store), writablePlaces(store, config)])
+  const [unpacked, image, writable, paged] = await Promise.all([
+    standingOf(manifest, store),
+    config.root ? standingInImage(config.root.contents, store) : new Map<string, Standing>(),
+    writablePlaces(store, config),
+    pagedFiles(store, config),
+  ])
+  const bundle = new Map([...image, ...unpacked])
+  const isGone = (path: string) => [path, ...parentsOf(path)].some((place) => gone.has(place))
+  const node = new Map([...[...image].filter(([path]) => !isGone(path)), ...found])
   const open = [...bundle].flatMap(([path, { type, mode }]) =>
     type === 'd' && (mode & 0o1002) === 0o1002 ? [path] : [],
   )
@@ -110,14 +150,21 @@ export async function driftOf(
   const paths = [...new Set([...bundle.keys(), ...node.keys()])].sort()
   return paths.flatMap((path): Drifted[] => {
     const difference = compared(bundle.get(path), node.get(path))
-    if (!difference || ours.some((pattern) => pattern.test(path))) return []
+    if (!difference || paged.has(path) || ours.some((pattern) => pattern.test(path))) return []
     return [{ path, ...difference, writable: places.some((place) => path === place || path.startsWith(`${place}/`)) }]
   })
 }
 
+/** Files that a node has by page: what stands in their places is what they are mounted on. */
+async function pagedFiles(store: Store, { inputs }: BundleConfig): Promise<ReadonlySet<string>> {
+  const { parts } = await store.readJson<Selection>(inputs.selection)
+  return new Set(parts.flatMap(({ files }) => files.flatMap(({ path, pages }) => (pages === undefined ? [] : [path]))))
+}
+
 /** Directories that the application's services have made for them, or the blueprint declares. */
 async function writablePlaces(store: Store, { inputs }: BundleConfig): Promise<string[]> {
-  const blueprint = await store.readJson<Blueprint>(inputs.blueprint)
+  const blueprint = parseAnyBlueprint((await store.read(inputs.blueprint)).toString('utf8'), 'blueprint.yaml')
+  if (isForeign(blueprint)) return []
   const stack = await store.readJson<Stack>(inputs.stack)
   const components = await Promise.all(stack.components.map((ref) => loadComponent(ref, store)))
   const services = await servicesOf(blueprint, components, store)

@@ -11,6 +11,7 @@ import type { Store } from '../store/store.ts'
 /** What a node tells of one miss. */
 interface ReportedMiss extends Pick<Miss, 'path' | 'process' | 'pid' | 'count' | 'outcome' | 'uptime'> {
   readonly took?: number
+  readonly page?: number
 }
 
 /** Lines of one report that are read; a node's own buffer holds fewer, for each has 24 bytes at least. */
@@ -20,9 +21,11 @@ const maxOpen = 8
 /** Lines as boot/native/reports.c writes them; what does not fit is dropped. */
 export function parseMissReport(text: string): ReportedMiss[] {
   return text.split('\n', maxLines).flatMap((line): ReportedMiss[] => {
-    const [uptime = '', pid = '', process = '', count = '', outcome = '', took = '', path = '', more] = line.split('\t')
+    const [uptime = '', pid = '', process = '', count = '', outcome = '', took = '', path = '', page, more] =
+      line.split('\t')
     const known = missOutcomes.find((one) => one === outcome)
     const numbers = [uptime, pid, count, took].every((number) => /^\d{1,9}(\.\d{1,3})?$/.test(number))
+    if (page !== undefined && !/^\d{1,9}$/.test(page)) return []
     if (!known || !numbers || !path.startsWith('/') || path.length > 3 * 4096 || more !== undefined) return []
     return [
       {
@@ -32,7 +35,8 @@ export function parseMissReport(text: string): ReportedMiss[] {
         count: Number(count),
         outcome: known,
         path: unescaped(path),
-        ...(known === 'missed' || known === 'answered' ? {} : { took: Number(took) }),
+        ...(['missed', 'answered', 'written'].includes(known) ? {} : { took: Number(took) }),
+        ...(page === undefined ? {} : { page: Number(page) }),
       },
     ]
   })
@@ -84,7 +88,7 @@ export class Misses {
   }
 
   /** Once for each path, and again when something else becomes of it: repeats only count. */
-  async #alert(blueprint: string, { path, component, process, pid, node, outcome, took }: Miss): Promise<void> {
+  async #alert(blueprint: string, { path, component, process, pid, node, outcome, took, page }: Miss): Promise<void> {
     const told = {
       blueprint,
       path,
@@ -94,6 +98,7 @@ export class Misses {
       mac: node,
       outcome,
       ...(took === undefined ? {} : { took }),
+      ...(page === undefined ? {} : { page }),
     }
     const event = { event: 'file-missed', ...told }
     await addEvent(this.#redis, event)

@@ -36,6 +36,7 @@ export async function contentOf(store: Store, bundle: Digest): Promise<Digest> {
   const manifest = await store.readJson<BundleManifest>(bundle)
   const config = await store.readJson<BundleConfig | ForeignConfig>(manifest.config.digest)
   if (config.level === 'foreign') return bundle
-  const { inputs, cmdline, kernel } = config
-  return digestOf([inputs.selection, inputs.blueprint, cmdline, kernel.release, kernel.version].join(' '))
+  const { inputs, cmdline, kernel, root } = config
+  const words = [inputs.selection, inputs.blueprint, cmdline, kernel.release, kernel.version]
+  return digestOf([...words, ...(root ? [root.format] : []), ...(kernel.drivers ?? [])].join(' '))
 }

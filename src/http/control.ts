@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { type Context, openContext } from '../change/context.ts'
+import { HardwareWatch } from '../change/hardware-watch.ts'
 import { Lessons } from '../change/lessons.ts'
 import { Pipeline } from '../change/pipeline/pipeline.ts'
 import { TreeWatch } from '../change/watch.ts'
@@ -12,6 +13,7 @@ import { bundleRoutes } from './api/bundles.ts'
 import { changeRoutes } from './api/changes.ts'
 import { driftRoutes } from './api/drift.ts'
 import { impactRoutes } from './api/impact.ts'
+import { kernelRoutes } from './api/kernels.ts'
 import { learnApiRoutes } from './api/learn.ts'
 import { missApiRoutes } from './api/misses.ts'
 import { pinRoutes } from './api/pins.ts'
@@ -47,6 +49,7 @@ async function serve(context: Context, watching: boolean): Promise<{ close(): Pr
   const watch = watching ? new TreeWatch(context, workshop, () => void pipeline.wake()) : undefined
   const lessons = new Lessons(context, workshop)
   if (watching) lessons.watch()
+  const hardware = watching ? new HardwareWatch(context, workshop) : undefined
   const onApplied = async () => watch?.sync()
   const app = await buildApi({
     ...context,
@@ -55,9 +58,10 @@ async function serve(context: Context, watching: boolean): Promise<{ close(): Pr
       (scope) => reasonRoutes(scope, context),
       (scope) => missApiRoutes(scope, context),
       (scope) => learnApiRoutes(scope, context, lessons),
-      (scope) => bundleRoutes(scope, context),
+      (scope) => bundleRoutes(scope, context, workshop),
       (scope) => repositoryRoutes(scope, context, workshop, pipeline),
       (scope) => impactRoutes(scope, context, workshop),
+      (scope) => kernelRoutes(scope, context, workshop),
       (scope) => pinRoutes(scope, context),
       (scope) => rolloutRoutes(scope, context),
       (scope) => driftRoutes(scope, context),
@@ -69,12 +73,14 @@ async function serve(context: Context, watching: boolean): Promise<{ close(): Pr
   if (watching) await pipeline.start()
   log.info({ event: 'api-listening', socket: api.socket })
   const { state, store } = context
-  const rollouts = watching ? new RolloutDriver({ redis: state.redis, store, settings, log }) : undefined
+  const onEnded = (blueprint: string) => void pipeline.rolledOut(blueprint)
+  const rollouts = watching ? new RolloutDriver({ redis: state.redis, store, settings, log, onEnded }) : undefined
   return {
     async close() {
       await rollouts?.close()
       watch?.close()
       lessons.close()
+      hardware?.close()
       await api.close()
       await pipeline.close()
       await workshop.close()

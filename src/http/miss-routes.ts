@@ -38,6 +38,11 @@ export function missRoutes(app: FastifyInstance, context: NodeContext): void {
     const { boot, config } = await bootOf(request)
     const told = parseMissReport(typeof request.body === 'string' ? request.body : '')
     await misses.record(boot, config, told)
+    const { lost } = request.query as { lost?: unknown }
+    // Of reports before this one that were refused, for which the node could not know a better answer.
+    if (typeof lost === 'string' && /^[1-9]\d{0,8}$/.test(lost)) {
+      log.warn({ event: 'misses-lost', mac: boot.mac, boot: boot.id, count: Number(lost) })
+    }
     return reply.type('text/plain').send('ok\n')
   })
 

@@ -5,6 +5,7 @@ import { BootloomError } from '../config/errors.ts'
 import type { Settings } from '../config/settings.ts'
 import { bundleRoutes } from './bundle-routes.ts'
 import { cutBadClients, limitConnections, patience } from './connections.ts'
+import { hardwareRoutes } from './hardware-routes.ts'
 import { learnRoutes } from './learn-routes.ts'
 import { matchboxRoutes } from './matchbox-routes.ts'
 import { missRoutes } from './miss-routes.ts'
@@ -86,6 +87,7 @@ export async function startNodeServer(options: NodeServerOptions): Promise<NodeS
     scriptRoutes,
     bundleRoutes,
     reportRoutes,
+    hardwareRoutes,
     orderRoutes,
     missRoutes,
     learnRoutes,

@@ -2,7 +2,10 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { bootArguments } from '../compose/boot-arguments.ts'
 import type { BundleConfig } from '../compose/bundle-format.ts'
 import { BootloomError } from '../config/errors.ts'
+import { Recipes } from '../fleet/recipes.ts'
 import { askOrder, getOrder, putInventory, removeOrder } from '../state/orders.ts'
+import { getRun } from '../state/tries.ts'
+import { hexOf, isDigest } from '../store/digest.ts'
 import { requireHolder } from './holder.ts'
 import type { NodeContext } from './node-context.ts'
 import { macOf, requiredQuery } from './request.ts'
@@ -17,6 +20,7 @@ const maxInventory = 9 * 1024 * 1024
 export function orderRoutes(app: FastifyInstance, context: NodeContext): void {
   const { boots, bundles, assignments, server, heartbeat } = context
   const { redis } = context.state
+  const recipes = new Recipes(context.store)
 
   app.get('/orders', async (request, reply) => {
     const { order } = await orderOf(request)
@@ -40,28 +44,53 @@ export function orderRoutes(app: FastifyInstance, context: NodeContext): void {
       boot,
       kernel: `/bundle/${bundle}/kernel`,
       'kernel-size': kernel.size,
+      'kernel-digest': hexOf(kernel.parts[0]!.digest),
       initramfs: `/bundle/${bundle}/initramfs`,
       'initramfs-size': initramfs.size,
       overlay: '/overlay',
+      recipe: '/kexec/recipe',
       cmdline: `${config.cmdline} ${named}`.trim(),
     }
     return reply.header('cache-control', 'no-store').type('text/plain').send(linesOf(lines))
   })
+
+  /** In the boot that it began: what the node may make out of its own root. Nothing where it runs something else. */
+  app.get('/kexec/recipe', async (request, reply) => {
+    const mac = macOf(request)
+    const { bundle } = await boots.expect(mac, requiredQuery(request, 'boot'))
+    await requireHolder(context, mac, request.ip)
+    const configs = await Promise.all([configOf(bundle), getRun(redis, mac).then((run) => configOf(run?.bundle))])
+    const [next, running] = configs
+    const recipe = next && running ? await recipes.of(next, running) : ''
+    return reply.header('cache-control', 'no-store').type('text/plain').send(recipe)
+  })
+
+  async function configOf(bundle: string | undefined): Promise<BundleConfig | undefined> {
+    if (bundle === undefined || !isDigest(bundle)) return undefined
+    // One that the node runs may be gone from the store.
+    const found = await bundles.get(bundle).catch(() => undefined)
+    return found?.config.level === 'foreign' ? undefined : found?.config
+  }
 
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'string', bodyLimit: maxInventory }, (_request, body, done) =>
     done(null, body),
   )
 
-  app.post('/drift', { bodyLimit: maxInventory }, async (request, reply) => {
-    const { mac } = await orderOf(request)
-    const id = requiredQuery(request, 'order')
-    const order = await getOrder(redis, mac)
-    if (order?.id !== id || order.do !== 'drift') throw new BootloomError('ORDER_UNKNOWN', `${mac} was not asked that`)
-    await putInventory(redis, id, typeof request.body === 'string' ? request.body : '')
-    await removeOrder(redis, mac)
-    return reply.type('text/plain').send('ok\n')
-  })
+  for (const [path, asked] of [
+    ['/drift', 'drift'],
+    ['/weight', 'weigh'],
+  ] as const) {
+    app.post(path, { bodyLimit: maxInventory }, async (request, reply) => {
+      const { mac } = await orderOf(request)
+      const id = requiredQuery(request, 'order')
+      const order = await getOrder(redis, mac)
+      if (order?.id !== id || order.do !== asked) throw new BootloomError('ORDER_UNKNOWN', `${mac} was not asked that`)
+      await putInventory(redis, id, typeof request.body === 'string' ? request.body : '')
+      await removeOrder(redis, mac)
+      return reply.type('text/plain').send('ok\n')
+    })
+  }
 
   async function orderOf(request: FastifyRequest) {
     const mac = macOf(request)

@@ -112,12 +112,8 @@ export async function bootParts(
   busybox: ComponentRef
   modules: { path: string; digest: Digest; size: number }[]
 }> {
-  const directory = join(tmpdir(), 'bootloom-test-packages')
-  await mkdir(directory, { recursive: true })
-  const policy = await run('apt-cache', ['depends', 'linux-image-cloud-amd64'])
-  const image = /linux-image-\S+-cloud-amd64/.exec(policy.split('Depends:')[1] ?? '')?.[0] ?? 'linux-image-cloud-amd64'
-  const [kernelRoot, busyboxRoot] = [await unpack(directory, image), await unpack(directory, 'busybox-static')]
-  const release = image.replace('linux-image-', '')
+  const { root: kernelRoot, release } = await kernelPackage()
+  const busyboxRoot = await unpack('busybox-static')
   const found = (await run('find', [`${kernelRoot}/lib/modules`, '-name', '*.ko'])).split('\n')
   const paths = [...moduleNames, ...more].map((name) =>
     found.find((path) => path.endsWith(`/${name}.ko`))!.slice(kernelRoot.length),
@@ -136,7 +132,15 @@ export async function bootParts(
   }
 }
 
-async function unpack(directory: string, name: string): Promise<string> {
+/** Debian's newest cloud kernel, unpacked. */
+export async function kernelPackage(): Promise<{ root: string; release: string }> {
+  const policy = await run('apt-cache', ['depends', 'linux-image-cloud-amd64'])
+  const image = /linux-image-\S+-cloud-amd64/.exec(policy.split('Depends:')[1] ?? '')?.[0] ?? 'linux-image-cloud-amd64'
+  return { root: await unpack(image), release: image.replace('linux-image-', '') }
+}
+
+async function unpack(name: string): Promise<string> {
+  const directory = join(tmpdir(), 'bootloom-test-packages')
   const root = join(directory, name)
   try {
     await access(join(root, '.whole'))

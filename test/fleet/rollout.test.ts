@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,6 +15,7 @@ import { type ApiServer, buildApi, listenApi } from '../../src/http/api-server.t
 import { updateBlueprint } from '../../src/state/blueprints.ts'
 import { channelPointers, moveChannel } from '../../src/state/channels.ts'
 import { latestEvents } from '../../src/state/events.ts'
+import { keys } from '../../src/state/keys.ts'
 import { updateNode } from '../../src/state/nodes.ts'
 import type { Rollout, RolloutNode } from '../../src/state/rollouts.ts'
 import { type Digest, digestOf } from '../../src/store/digest.ts'
@@ -182,20 +183,26 @@ test('paused it begins no further node; aborted it brings back what moved', asyn
   })
 })
 
-test('a node that does not take its order is restarted by its power controller', async () => {
-  await powerOn(1)
-  const [node] = fleet
-  node!.deaf = true
+/** Gives a node a power controller, which calls this when it is to restart the machine. */
+async function controlPower({ mac }: SimulatedNode, restart: () => void): Promise<Server> {
   const system = '/redfish/v1/Systems/1'
   const controller = createServer((request, response) => {
-    if (request.method === 'POST') node!.reset()
+    if (request.method === 'POST') restart()
     const Actions = { '#ComputerSystem.Reset': { target: `${system}/Actions/ComputerSystem.Reset` } }
     response.end(JSON.stringify({ Members: [{ '@odata.id': system }], PowerState: 'On', Actions }))
   })
   await new Promise<void>((resolve) => controller.listen(0, '127.0.0.1', resolve))
+  const power = `redfish+http://127.0.0.1:${(controller.address() as AddressInfo).port}`
+  await api.request('PUT', `/v1/nodes/${mac}`, { power })
+  return controller
+}
+
+test('a node that does not take its order is restarted by its power controller', async () => {
+  await powerOn(1)
+  const [node] = fleet
+  node!.deaf = true
+  const controller = await controlPower(node!, () => node!.reset())
   try {
-    const power = `redfish+http://127.0.0.1:${(controller.address() as AddressInfo).port}`
-    await api.request('PUT', `/v1/nodes/${node!.mac}`, { power })
     await start({ deadline: 6 })
     drive()
     await ended('done')
@@ -231,6 +238,59 @@ describe('a server that is killed', () => {
     second!.kill('SIGKILL')
     await ended('done', 40_000)
     expect(fleet.map(({ given }) => given)).toEqual(fleet.map(() => [good, next]))
+  })
+
+  test('leaves its command running, which is not run again, and whose outcome counts', {
+    timeout: 30_000,
+  }, async () => {
+    await powerOn(1)
+    const log = join(fixture.directory, `log-${count}`)
+    const lines = () => readFile(log, 'utf8').catch(() => '')
+    await start({
+      drain: `echo begun >>${log}; echo; sleep 3; echo; echo drained >>${log}`,
+      undrain: `echo up >>${log}`,
+    })
+    const first = await another()
+    await expect.poll(lines, { timeout: 10_000 }).toBe('begun\n')
+    first.kill('SIGKILL')
+    await another()
+    await ended('done')
+    expect(await lines()).toBe('begun\ndrained\nup\n')
+  })
+
+  test.each([
+    ['restarted', 'is not restarted again, though its firmware is slow', 1],
+    ['only meant to restart', 'is restarted by the next one', 2],
+  ])('that had %s a node leaves it as it is: the node %s', { timeout: 30_000 }, async (when, _then, asked) => {
+    await powerOn(1)
+    const [node] = fleet
+    node!.deaf = true
+    // Nothing was heard of it for long; what it asked last has come.
+    await sleep(300)
+    const { redis } = fixture.state
+    const run = JSON.parse((await redis.hget(keys.runs(), node!.mac))!)
+    await redis.hset(keys.runs(), node!.mac, JSON.stringify({ ...run, at: 0 }))
+    await redis.zrem(keys.heard(), node!.mac)
+    let first: ChildProcess | undefined
+    let times = 0
+    const controller = await controlPower(node!, () => {
+      times++
+      if (times > 1) return node!.reset()
+      // Its firmware takes longer than another server to take over.
+      if (when === 'restarted') setTimeout(() => node!.reset(), 6500)
+      first!.kill('SIGKILL')
+    })
+    try {
+      await start({ deadline: 32 })
+      first = await another()
+      await expect.poll(() => times, { timeout: 10_000 }).toBe(1)
+      await another()
+      await ended('done')
+      expect(times).toBe(asked)
+      expect(node!.given).toEqual([good, next])
+    } finally {
+      controller.close()
+    }
   })
 })
 

@@ -12,6 +12,7 @@ import { openChange } from '../../src/state/change-opening.ts'
 import type { Change } from '../../src/state/changes.ts'
 import { channelPointers, moveChannel } from '../../src/state/channels.ts'
 import { latestEvents } from '../../src/state/events.ts'
+import { updateNode } from '../../src/state/nodes.ts'
 import { bootloom } from '../cli/launcher.ts'
 import { pattern, putBundle } from './fixture.ts'
 
@@ -48,12 +49,20 @@ test('changes are listed and shown with what they bring and how far they have co
   expect(shown).toContain('brings   libssl3 1 → 2, 2 files of the bundle differ, mends CVE-2026-1')
   expect(shown).toContain('changes  /a.so, /b.so')
   expect(shown).toContain('blog  unaffected: nothing of it is in the bundle')
+  expect(shown).toContain('see      bootloom impact --cve CVE-2026-1')
 
   const { stdout } = await cli('change', 'hold', '1', '--blueprint', 'shop', '--reason', 'TICKET-17', '--json')
   const shop = (JSON.parse(stdout) as Change).parts.find(({ blueprint }) => blueprint === 'shop')
   expect(shop).toMatchObject({ state: 'held', why: 'TICKET-17' })
   const [told] = (await latestEvents(context.state.redis, 1)) as unknown as [Record<string, unknown>]
   expect(told).toMatchObject({ event: 'change-held', change: '1', blueprint: 'shop', reason: 'TICKET-17' })
+
+  // Whoever boots the blueprint has it before them.
+  const mac = '52:54:00:00:00:01'
+  const assignment = { blueprint: 'shop', channel: 'stable' } as const
+  await updateNode(context.state.redis, mac, () => ({ mac, groups: [], assignment }))
+  const { stdout: nodes } = await cli('node', 'list')
+  expect(nodes).toContain('libssl3 2 mends CVE-2026-1 (change 1 held)')
 })
 
 test.each([

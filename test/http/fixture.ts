@@ -34,6 +34,8 @@ export const mac = '52:54:00:aa:00:01'
 interface FixtureOptions {
   readonly unknown?: Settings['unknown']
   readonly http?: Partial<z.input<typeof settingsSchema>['http']>
+  /** Seconds between two questions of a node. */
+  readonly heartbeat?: number
   /** Who holds which address, where this server gave them all out. */
   readonly holders?: ReadonlyMap<string, string>
   readonly log?: Logger
@@ -60,7 +62,7 @@ export async function startFixture(options: FixtureOptions = {}): Promise<Fixtur
     hot: new HotBlobs(store, 192 * 1024 * 1024),
     admission: settings.http.admission === undefined ? undefined : new Admission(settings.http.admission),
     delivery: new Delivery(settings.http.bandwidth),
-    heartbeat: settings.fleet.heartbeat,
+    heartbeat: options.heartbeat ?? settings.fleet.heartbeat,
     holders: holders && { all: true, of: async (address) => holders.get(address) },
   })
   return {

@@ -82,6 +82,21 @@ describe('what a node that learns tells', () => {
     expect((await tell('x'.repeat(70_000))).status).toBe(413)
   })
 
+  it('is taken while the node jumps into its next boot, and not once that runs', async () => {
+    await fixture.boots.report(mac, boot, { stage: 'ready' })
+    const next = await (await fixture.get(`/kexec?mac=${mac}&boot=${boot}`)).text()
+    const jump = /^boot=(.*)$/m.exec(next)![1]!
+    expect(jump).not.toBe(boot)
+    await fixture.boots.flush()
+    expect((await tell('open\t\t/srv/listed/one')).status).toBe(200)
+    expect((await learned()).map(({ path }) => path)).toContain('/srv/listed/one')
+    await fixture.boots.report(mac, jump, { stage: 'init' })
+    await fixture.boots.flush()
+    expect((await tell('open\t\t/srv/link')).status).toBe(403)
+    expect((await learned()).map(({ path }) => path)).not.toContain('/srv/link')
+    boot = jump
+  })
+
   it('is refused from another boot, and gone once nobody learns', async () => {
     expect((await tell('open\t\t/srv/unread', 'f'.repeat(24))).status).toBe(403)
     await learn(false)

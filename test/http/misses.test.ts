@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { BundleConfig, BundleManifest } from '../../src/compose/bundle-format.ts'
 import { latestEvents } from '../../src/state/events.ts'
@@ -10,12 +11,14 @@ const other = '52:54:00:aa:00:02'
 const content = 'what the bundle lacks'
 const secret = 'of another bundle'
 const holders = new Map<string, string>()
+const logged: object[] = []
+const log = pino({ base: null }, { write: (line: string) => void logged.push(JSON.parse(line)) })
 let fixture: Fixture
 let boot: string
 let denied: string
 
 beforeAll(async () => {
-  fixture = await startFixture({ holders })
+  fixture = await startFixture({ holders, log })
   for (const text of [content, secret]) await fixture.store.write(Buffer.from(text))
   const hex = digestOf(content).slice('sha256:'.length)
   const tree = `c 1 icons 1\nd 755 0 0 /usr/share/icons\nf 644 0 0 ${content.length} ${hex} /usr/share/icons/a%20b.gif\n`
@@ -100,6 +103,14 @@ test('who missed a file stays known when other nodes miss it too, and each does 
   for (let index = 0; index < 40; index++) await put(`n${index}`, 'missed', 6 + index)
   expect((await listMisses(fixture.state.redis, 'many'))[0]).toMatchObject({ count: 90, node: 'n39' })
   expect((await listMisses(fixture.state.redis, 'many'))[0]!.nodes).toHaveLength(32)
+})
+
+test('reports that a node had to throw away are counted in the log', async () => {
+  expect((await tell('', `${boot}&lost=17`)).status).toBe(200)
+  expect((await tell('', `${boot}&lost=-1&lost=x`)).status).toBe(200)
+  expect(logged.filter((line) => 'event' in line && line.event === 'misses-lost')).toMatchObject([
+    { mac, boot, count: 17 },
+  ])
 })
 
 test('nothing of what is no line, no number, or no path that the stack has is kept', async () => {

@@ -4,8 +4,8 @@ import { bootsOf } from '../../src/state/boots.ts'
 import { updateNode } from '../../src/state/nodes.ts'
 import { getInventory, getOrder, heardAt } from '../../src/state/orders.ts'
 import { getTries } from '../../src/state/tries.ts'
-import type { Digest } from '../../src/store/digest.ts'
-import { type Fixture, initramfs, mac, putBundle, putForeign, startFixture } from './fixture.ts'
+import { type Digest, digestOf, hexOf } from '../../src/store/digest.ts'
+import { type Fixture, initramfs, kernel, mac, putBundle, putForeign, startFixture } from './fixture.ts'
 
 let fixture: Fixture
 let boot: string
@@ -70,7 +70,11 @@ test('a node enters its next bundle by kexec: another boot, and a try of it only
     kernel: `/bundle/${next}/kernel`,
     'kernel-size': '5000',
     'initramfs-size': `${initramfs.length}`,
+    'kernel-digest': hexOf(digestOf(kernel)),
   })
+  const recipe = (of: string) => fixture.get(`${told.recipe}?mac=${mac}&boot=${of}`)
+  expect((await recipe(told.boot!)).status).toBe(200)
+  expect((await recipe(boot)).status).toBe(403)
   expect(told.cmdline).toContain(
     `next bootloom.server=${fixture.server.url} bootloom.mac=${mac} bootloom.boot=${told.boot}`,
   )

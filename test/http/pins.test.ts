@@ -37,7 +37,7 @@ test('a pin is set with a date and a reason, is shown with its age where nodes a
   expect(set.until).toBe(Date.parse(tomorrow) + 86_400_000)
   expect(await client.request('GET', '/v1/nodes')).toMatchObject([{ pins: [{ package: 'libssl3' }] }])
   const { stdout: nodes } = await bootloom(['--state', state, 'node', 'list'])
-  expect(nodes).toMatch(/libssl3 3\.0\.20-1 for \d+ s/)
+  expect(nodes).toMatch(new RegExp(`libssl3 3\\.0\\.20-1 for \\d+ s, until ${tomorrow}: T-17`))
   const { stdout: pins } = await bootloom(['--state', state, 'pin', 'list'])
   expect(pins).toContain(tomorrow)
   await client.request('DELETE', path)

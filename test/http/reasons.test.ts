@@ -73,6 +73,11 @@ test('why-not, and what the rules did', async () => {
   expect(rules.find(({ name }) => name === 'time-zone')).toMatchObject({ fired: true, added: { files: 1, bytes: 1 } })
 })
 
+test('fat: nothing, of a bundle in which nothing is large, also where no run watched pages', async () => {
+  expect(await client.request('GET', '/v1/blueprints/x/fat')).toEqual({ size: 2, files: [], groups: [] })
+  await expect(client.request('GET', '/v1/blueprints/bare/fat')).rejects.toMatchObject({ code: 'NOT_COMPOSED' })
+})
+
 test('what cannot be answered is refused with what to ask instead', async () => {
   await expect(ask('why', '/usr/lib/unused')).rejects.toMatchObject({ code: 'NOT_SELECTED' })
   await expect(ask('why-not', '/usr/lib/seen')).rejects.toMatchObject({ code: 'IS_SELECTED' })

@@ -2,6 +2,7 @@ import { zstdDecompressSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { bootsOf } from '../../src/state/boots.ts'
 import { latestEvents } from '../../src/state/events.ts'
+import { forgetHardwareNews, getHardware, hardwareNews } from '../../src/state/hardware.ts'
 import { updateNode } from '../../src/state/nodes.ts'
 import type { Digest } from '../../src/store/digest.ts'
 import { type Fixture, mac, putBundle, startFixture } from './fixture.ts'
@@ -51,6 +52,29 @@ test('a boot goes from DISCOVER to ready with its bytes and times', async () => 
   expect(record.stages[6]).toMatchObject({ uptime: 2.5, memTotal: 1_024_000, memAvailable: 614_400 })
   const events = await latestEvents(fixture.state.redis, 10)
   expect(events.at(-1)).toMatchObject({ event: 'boot-ready', mac, boot, bundle })
+})
+
+test('a node tells of its devices in its own boot, and only what changed is to be looked at', async () => {
+  const tell = (body: string, of = boot) =>
+    fetch(`${fixture.server.url}/hardware?mac=${mac}&boot=${of}`, { method: 'POST', body })
+  const { redis } = fixture.state
+  expect((await tell('virtio:d00000001v00001AF4\n', 'another')).status).toBe(403)
+  expect(await getHardware(redis, mac)).toBeUndefined()
+  const lines = [
+    'virtio:d00000001v00001AF4',
+    'acpi:PNP0C0C:',
+    '',
+    'acpi:PNP0C0C:',
+    '\u001b[2J',
+    'no modalias',
+    'x:\u0000',
+  ]
+  expect((await tell(lines.join('\n'))).status).toBe(200)
+  expect((await getHardware(redis, mac))?.modaliases).toEqual(['acpi:PNP0C0C:', 'virtio:d00000001v00001AF4'])
+  expect(await hardwareNews(redis)).toEqual([mac])
+  await forgetHardwareNews(redis, [mac])
+  await tell('virtio:d00000001v00001AF4\nacpi:PNP0C0C:\n')
+  expect(await hardwareNews(redis)).toEqual([])
 })
 
 test('a failed boot keeps its reason and the last lines, with nothing in them that steers a terminal', async () => {

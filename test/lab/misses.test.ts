@@ -23,6 +23,17 @@ const lacking = {
   '/usr/bin/hello': '#!/.bootloom/busybox sh\necho hello from afar\n',
 }
 
+const deep = '/srv/1/2/3/4/5/6/7/8/9/10/11'
+const denied = {
+  ...{ '/srv/only-here': 'x', '/srv/in-a-storm': 'x', '/srv/in-another': 'x', '/srv/refused': 'x', '/srv/busy': 'x' },
+  ...{
+    [`${deep}/page.html`]: 'x',
+    [`${deep}/12/page.html`]: 'x',
+    [`${deep}/12/more.html`]: 'x',
+    '/srv/7/8/9/10/11/page.html': 'x',
+  },
+}
+
 let fixture: Fixture
 let line: Line
 let deny: Node
@@ -34,7 +45,7 @@ beforeAll(async () => {
   deny = await bootNode(fixture, line, {
     mac: macs.deny,
     onMiss: 'deny',
-    lacking: { ...lacking, '/srv/only-here': 'x' },
+    lacking: { ...lacking, ...denied },
   })
   fetching = await bootNode(fixture, line, { mac: macs.fetch, onMiss: 'fetch', lacking })
   await Promise.all([ready('deny'), ready('fetch')])
@@ -101,6 +112,49 @@ test('a locked node names the file that was wanted in a directory that is missin
   const paths = (await listMisses(fixture.state.redis, 'test')).map(({ path }) => path)
   expect(paths).not.toContain('/srv/deep')
   expect(paths).not.toContain('/srv/deep/er/nothing-anywhere')
+})
+
+test('a locked node names what was wanted below more directories than the kernel tells of', async () => {
+  await deny.shell(`mkdir -p ${deep} /srv/7/8/9/10/11; cat ${deep}/page.html; cat ${deep}/nothing`)
+  await missOf(`${deep}/page.html`, macs.deny)
+  await deny.shell(`cat ${deep}/12/page.html`)
+  await missOf(`${deep}/12/page.html`, macs.deny)
+  // Made by the application later than the directories were looked at.
+  await deny.shell(`mkdir ${deep}/12; cat ${deep}/12/more.html`)
+  await missOf(`${deep}/12/more.html`, macs.deny)
+  expect((await listMisses(fixture.state.redis, 'test')).map(({ path }) => path)).not.toContain(
+    '/srv/7/8/9/10/11/page.html',
+  )
+})
+
+test.each([
+  ['of one name', '/srv/nowhere', '/srv/in-a-storm'],
+  ['in a directory of which nothing was left out', '/run/nowhere$i', '/srv/in-another'],
+])('a miss in a storm %s is told', async (_, nowhere, path) => {
+  const storm = `i=0; end=$(($(date +%s) + 5)); while [ $(date +%s) -lt $end ]; do
+    j=0; while [ $j -lt 2000 ]; do [ -e ${nowhere} ]; i=$((i + 1)); j=$((j + 1)); done; done; echo $i`
+  const looked = deny.shell(storm)
+  await sleep(3500)
+  await deny.shell(`cat ${path}`)
+  const count = Number(await looked)
+  console.info(`${count} look-ups in 5 s`)
+  expect(count).toBeGreaterThan(10_000)
+  await missOf(path, macs.deny)
+})
+
+test('a report that is refused is told again or, where that is of no use, counted', async () => {
+  line.refuses.push({ mac: macs.deny, status: 425 })
+  await deny.shell('cat /srv/busy')
+  await missOf('/srv/busy', macs.deny)
+  line.refuses.push({ mac: macs.deny, status: 413 })
+  await deny.shell('cat /srv/refused')
+  await vi.waitFor(
+    () => expect(deny.machine.console()).toMatch(/misses were refused \(413\); [1-9]\d* are lost/),
+    10_000,
+  )
+  await deny.shell('cat /srv/later')
+  await missOf('/srv/later', macs.deny)
+  expect(line.told.some((url) => url.includes(macs.deny) && /&lost=[1-9]\d*$/.test(url))).toBe(true)
 })
 
 test('looking at what was missed makes no miss', async () => {

@@ -1,13 +1,14 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { addressOf, type WatchedBoot } from '../../lab/boot-watch.ts'
 import { fetchInside } from '../../lab/fetch.ts'
 import type { LabNode } from '../../lab/node.ts'
 import { paths } from '../../lab/place.ts'
+import { until } from '../../lab/wait.ts'
 import { silent } from '../../src/config/log.ts'
 import type { Drifted } from '../../src/fleet/drift.ts'
 import { updateNode } from '../../src/state/nodes.ts'
 import { openState, type State } from '../../src/state/redis.ts'
+import type { Digest } from '../../src/store/digest.ts'
 import { weaveHttpd } from './httpd.ts'
 import { Road } from './road.ts'
 
@@ -23,11 +24,12 @@ describe.skipIf(!asRoot)('a running node (skipped without root: it makes network
   beforeAll(async () => {
     road = await Road.open('orders', { fleet: { heartbeat: 1 } })
     state = await openState({ directory: paths.state(road.place) }, silent)
-    const bundle = await weaveHttpd(road, state)
+    const bundle = await weaveHttpd(road, state, { meddle: ['echo x >>/usr/lib/other', 'chmod 700 /usr/lib/large'] })
     await road.api.request('POST', '/v1/channels/test/stable', { digest: bundle })
     const assignment = { blueprint: 'test', channel: 'stable' } as const
     await updateNode(state.redis, mac, () => ({ mac, groups: [], assignment }))
-    const booted = await road.boot({ index: 1 })
+    // So much that it hands its kernel on.
+    const booted = await road.boot({ index: 1, memory: 1024 })
     node = booted.node
     first = booted.boot
   }, 120_000)
@@ -45,19 +47,17 @@ describe.skipIf(!asRoot)('a running node (skipped without root: it makes network
       'echo x >/srv/state/own',
     ]
     const next = await weaveHttpd(road, state, { page: 'It works better\n', meddle })
-    await road.api.request('POST', '/v1/channels/test/stable', { digest: next })
-    const since = Date.now()
-    expect(await road.api.request('POST', `/v1/nodes/${mac}/reboot`, {})).toMatchObject({ by: 'order' })
-    let boot = first
-    while (boot.id === first.id || boot.outcome !== 'ready') {
-      if (Date.now() - since > 60_000) throw new Error(node.serial.text().slice(-2000))
-      await sleep(100)
-      boot = (await road.api.request<{ boots: WatchedBoot[] }>('GET', `/v1/nodes/${mac}`)).boots[0]!
-    }
+    const boot = await rebooted(next)
     const stages = boot.stages.map(({ stage }) => stage)
-    expect(boot.bundle).toBe(next)
     expect(boot.stages.filter(({ by }) => by === 'firmware' || by === 'ipxe')).toEqual([])
-    expect(stages.slice(0, 5)).toEqual(['script', 'kernel', 'initramfs', 'overlay', 'jump'])
+    expect(stages.slice(0, 3)).toEqual(['script', 'kernel', 'initramfs'])
+    expect(stages.indexOf('jump')).toBe(stages.indexOf('overlay') + 1)
+    const [fetched, own] = told(boot, /^(\d+) KB fetched, (\d+) KB out of its own root$/)
+    // Beside the kernel, what is not in its root as the bundle brings it, of 100 KB and the drivers.
+    const kernel = boot.stages.find(({ stage }) => stage === 'kernel')!.bytes! / 1000
+    expect(fetched).toBeGreaterThan(kernel + 100)
+    expect(fetched).toBeLessThan(kernel + 500)
+    expect(own).toBeGreaterThan(2000)
     const page = await fetchInside(road.place.name, `http://${addressOf(boot)}:8080/`)
     expect(page.body).toBe('It works better\n')
   }, 90_000)
@@ -73,4 +73,35 @@ describe.skipIf(!asRoot)('a running node (skipped without root: it makes network
       'foreign removed /usr/bin/spare',
     ])
   }, 30_000)
+
+  it('with enough memory fetches its kernel no second time', async () => {
+    const boot = await rebooted(first.bundle! as Digest)
+    expect(boot.stages.map(({ stage }) => stage)).not.toContain('kernel')
+    const [fetched] = told(boot, /^(\d+) KB fetched, \d+ KB out of its own root, the kernel kept$/)
+    expect(fetched).toBeLessThan(500)
+  }, 90_000)
+
+  /** The boot that comes of the order, ready. */
+  async function rebooted(bundle: Digest): Promise<WatchedBoot> {
+    await road.api.request('POST', '/v1/channels/test/stable', { digest: bundle })
+    const path = `/v1/nodes/${mac}`
+    const [before] = (await road.api.request<{ boots: WatchedBoot[] }>('GET', path)).boots
+    expect(await road.api.request('POST', `${path}/reboot`, {})).toMatchObject({ by: 'order' })
+    const look = async () => {
+      const [boot] = (await road.api.request<{ boots: WatchedBoot[] }>('GET', path)).boots
+      const ready = boot && boot.id !== before!.id && boot.outcome === 'ready'
+      return ready ? { found: boot } : { seen: boot?.stages.at(-1)?.stage ?? 'no boot' }
+    }
+    const details = () => [node.serial.text().slice(-2000)]
+    const boot = await until('the node is ready', look, { timeout: 60_000, every: 100, details })
+    expect(boot.bundle).toBe(bundle)
+    return boot
+  }
+
+  /** The numbers in what the node says of its jump. */
+  function told(boot: WatchedBoot, pattern: RegExp): number[] {
+    const detail = boot.stages.find(({ stage }) => stage === 'jump')?.detail ?? ''
+    expect(detail).toMatch(pattern)
+    return pattern.exec(detail)!.slice(1).map(Number)
+  }
 })

@@ -15,17 +15,21 @@ import {
   putRolloutNode,
   type Rollout,
   type RolloutNode,
+  rolledOut,
   takeRollout,
   updateRollout,
 } from '../../state/rollouts.ts'
 import type { Store } from '../../store/store.ts'
+import { forgetCommands } from './command.ts'
 import { type StepChange, stepNode } from './node-step.ts'
 
 interface DriverContext {
   readonly redis: Redis
   readonly store: Store
-  readonly settings: Pick<Settings, 'fleet'>
+  readonly settings: Pick<Settings, 'fleet' | 'state'>
   readonly log: Logger
+  /** One is over: what it kept from its channel may come. */
+  readonly onEnded?: (blueprint: string) => void
 }
 
 /** Milliseconds between two looks at a rollout, and for rollouts that nobody drives. */
@@ -176,8 +180,8 @@ class Drive {
     const { redis } = this.#context
     const pointer = (await channelPointers(redis, blueprint))[channel]
     if (pointer !== to) {
-      await moveChannel(redis, { blueprint, channel, digest: to, expected: from, reason: 'rolled out' })
-      await this.#tell({ event: 'channel-moved', blueprint, channel, bundle: to, reason: 'rolled out' })
+      await moveChannel(redis, { blueprint, channel, digest: to, expected: from, reason: rolledOut })
+      await this.#tell({ event: 'channel-moved', blueprint, channel, bundle: to, reason: rolledOut })
     }
     await this.#end(rollout, 'done')
   }
@@ -185,14 +189,22 @@ class Drive {
   async #end(rollout: Rollout, state: 'done' | 'stopped' | 'aborted', reason?: string): Promise<void> {
     const { blueprint, to: bundle } = rollout
     if (!(await endRollout(this.#context.redis, rollout, this.#token, state, reason))) return
+    await forgetCommands(this.#context.settings.state, rollout.id)
     await this.#tell({ event: `rollout-${state === 'stopped' ? 'undone' : state}`, blueprint, bundle })
+    this.#context.onEnded?.(blueprint)
   }
 
   #step(rollout: Rollout, node: RolloutNode): void {
     const { redis, store, log, settings } = this.#context
-    const context = { redis, store, log, heartbeat: settings.fleet.heartbeat, signal: this.#signal }
+    const record = async (change: NonNullable<StepChange>) => {
+      now = { ...now, ...change }
+      if (!(await putRolloutNode(redis, rollout, this.#token, now))) throw new Error('somebody else drives')
+    }
+    let now = node
+    const { heartbeat } = settings.fleet
+    const context = { redis, store, log, heartbeat, signal: this.#signal, state: settings.state, record }
     const step = stepNode(context, rollout, node)
-      .then((change) => this.#put(rollout, node, change))
+      .then((change) => this.#put(rollout, now, change))
       .catch((error: Error) => {
         // Redis is away, or a power controller does not answer: looked at again.
         if (!this.#signal.aborted) log.warn({ event: 'rollout-step-failed', mac: node.mac, reason: error.message })
@@ -204,7 +216,9 @@ class Drive {
   async #put(rollout: Rollout, node: RolloutNode, change: StepChange): Promise<void> {
     if (!change || this.#signal.aborted) return
     const since = change.step === undefined ? node.since : Date.now()
-    const next: RolloutNode = { ...node, since, ...change }
+    // What was begun belongs to the step.
+    const begun = change.step === undefined ? {} : { cycling: undefined }
+    const next: RolloutNode = { ...node, since, ...begun, ...change }
     if (!(await putRolloutNode(this.#context.redis, rollout, this.#token, next))) return
     this.#change.resolve()
     const { mac, way, step, failed, reason } = next

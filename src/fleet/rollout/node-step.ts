@@ -1,15 +1,16 @@
-import { run } from '../../config/command.ts'
 import type { Logger } from '../../config/log.ts'
-import { type Boot, bootsOf, byKexec } from '../../state/boots.ts'
-import { getNode } from '../../state/nodes.ts'
+import { type Boot, bootsOf } from '../../state/boots.ts'
 import { getOrder, putOrder, removeOrder } from '../../state/orders.ts'
 import type { Redis } from '../../state/redis.ts'
 import type { Rollout, RolloutNode } from '../../state/rollouts.ts'
 import type { Digest } from '../../store/digest.ts'
 import type { Store } from '../../store/store.ts'
+import { wasEntered } from '../entered.ts'
 import { powerOf } from '../power/power.ts'
 import { isHeard } from '../reboot.ts'
 import { sameContent } from '../stale.ts'
+import { command } from './command.ts'
+import { cycle } from './cycle.ts'
 
 export interface StepContext {
   readonly redis: Redis
@@ -19,14 +20,18 @@ export interface StepContext {
   readonly heartbeat: number
   /** Somebody else drives by now, or this server ends. */
   readonly signal: AbortSignal
+  /** The server's own directory. */
+  readonly state: string
+  /** Writes a change of the node that must be there before what follows is done; rejects when somebody else drives. */
+  readonly record: (change: NonNullable<StepChange>) => Promise<void>
 }
 
 /** What of a node changes; `since` follows by itself where the step does. Undefined: nothing yet. */
 export type StepChange = Partial<Omit<RolloutNode, 'mac' | 'place'>> | undefined
 
 /**
- * Takes one node one step further, where it can go. Each step may be done again by another server after this one died:
- * an order is for one boot, a command is to be such that it can be run twice.
+ * Takes one node one step further, where it can go. Each step may be begun again by another server after this one died:
+ * an order is for one boot, a command leaves its outcome (command.ts), a power cycle shows at the node (cycle.ts).
  */
 export async function stepNode(context: StepContext, rollout: Rollout, node: RolloutNode): Promise<StepChange> {
   switch (node.step) {
@@ -76,71 +81,27 @@ async function booted(context: StepContext, rollout: Rollout, node: RolloutNode)
   // A node on its way through a slow firmware is left alone.
   const untaken = !has && boot !== undefined && boot.openedAt <= node.since && seconds > rollout.deadline / 2
   const power = (late || untaken) && !node.cycled ? await powerOf(redis, node.mac) : undefined
-  if (power) {
-    await power.act('cycle')
-    return { cycled: true, ...(late ? { step: 'boot', since: Date.now() } : {}) }
-  }
+  if (power) return cycle(context, rollout, node, power, late ? { step: 'boot', since: Date.now() } : {})
   return late ? { step: 'lost', reason: `not back within ${rollout.deadline} s` } : undefined
 }
 
 const back = (failed: string): StepChange => ({ way: 'back', step: 'boot', failed, cycled: false })
 
 /** Leaves the order; without anybody who would take it, the power controller restarts a node that is on. */
-async function tell(
-  { redis, heartbeat }: StepContext,
-  { full }: Rollout,
-  node: RolloutNode,
-  boot: Boot,
-): Promise<StepChange> {
+async function tell(context: StepContext, rollout: Rollout, node: RolloutNode, boot: Boot): Promise<StepChange> {
+  const { redis, heartbeat } = context
   const order = await getOrder(redis, node.mac)
   if (order?.boot === boot.id && order.do !== 'drift') return undefined
   if (await isHeard(redis, node.mac, heartbeat)) {
-    await putOrder(redis, node.mac, { do: full ? 'reboot-full' : 'reboot', boot: boot.id })
+    await putOrder(redis, node.mac, { do: rollout.full ? 'reboot-full' : 'reboot', boot: boot.id })
     return undefined
   }
   if (node.cycled) return undefined
   const power = await powerOf(redis, node.mac)
   if (!power) return node.way === 'out' ? { step: 'skipped', told: false, reason: 'it is silent' } : undefined
-  if ((await power.status()) === 'off') return { step: 'skipped', told: false, reason: 'it is off' }
-  await power.act('cycle')
-  return { cycled: true }
-}
-
-/** A running node that only asked what it could enter has not entered it. */
-function wasEntered(boot: Boot): boolean {
-  const has = (name: string) => boot.stages.some(({ stage }) => stage === name)
-  return has('init') || has('ready') || has(byKexec(boot) ? 'jump' : 'overlay')
+  const off = node.cycling === undefined && (await power.status()) === 'off'
+  return off ? { step: 'skipped', told: false, reason: 'it is off' } : cycle(context, rollout, node, power)
 }
 
 /** Somebody is there to be told: its network is up. */
 const runs = ({ stages }: Boot): boolean => stages.some(({ stage }) => stage === 'network' || stage === 'ready')
-
-/** Runs a command of the rollout for a node, with whom it is about in the environment. Why it failed. */
-async function command(
-  { redis, log, signal }: StepContext,
-  { blueprint, deadline, ...rollout }: Rollout,
-  { mac, way }: RolloutNode,
-  what: 'drain' | 'undrain',
-): Promise<string | undefined> {
-  const text = rollout[what]
-  if (text === undefined) return undefined
-  const [node, boots] = await Promise.all([getNode(redis, mac), bootsOf(redis, mac, 4)])
-  const address = boots.flatMap(({ stages }) => stages.findLast((stage) => stage.address)?.address ?? [])[0]
-  const env = {
-    NODE_MAC: mac,
-    NODE_ADDRESS: address ?? '',
-    NODE_HOSTNAME: node?.hostname ?? '',
-    NODE_BLUEPRINT: blueprint,
-  }
-  try {
-    // timeout(1) ends all that the command started.
-    await run('timeout', ['-k', '5', String(deadline), 'sh', '-c', text], { env, signal })
-    return undefined
-  } catch (error) {
-    signal.throwIfAborted()
-    const { message } = error as Error
-    const reason = `${what}: ${/ended with 124$/.test(message) ? `not done within ${deadline} s` : message}`
-    log.warn({ event: 'rollout-command-failed', mac, blueprint, way, reason })
-    return reason
-  }
-}

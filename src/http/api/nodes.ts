@@ -10,9 +10,11 @@ import { blueprintNames } from '../../state/blueprints.ts'
 import { bootsOf } from '../../state/boots.ts'
 import { getHold } from '../../state/channels.ts'
 import { addEvent } from '../../state/events.ts'
+import { getHardware, noteHardware } from '../../state/hardware.ts'
 import { getNode, getSighting, listNodes, listSightings, removeNode, updateNode } from '../../state/nodes.ts'
 import { noteOptions } from '../../state/optioned.ts'
 import { listHeard } from '../../state/orders.ts'
+import { pendingPatches } from '../../state/pending.ts'
 import { pinsInForce } from '../../state/pins.ts'
 import { putPowerLogin } from '../../state/power-logins.ts'
 import { forgetTries, getTries } from '../../state/tries.ts'
@@ -49,12 +51,13 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, store, sett
 
   /** Nodes that the admin named, and machines that were merely seen. */
   app.get('/v1/nodes', async () => {
-    const [nodes, sightings, current, pins, heard] = await Promise.all([
+    const [nodes, sightings, current, pins, heard, pending] = await Promise.all([
       listNodes(redis),
       listSightings(redis),
       currencies(redis, store),
       pinsInForce(redis),
       listHeard(redis),
+      pendingPatches(redis),
     ])
     const known = new Map(nodes.map((node) => [node.mac, node]))
     const macs = [...new Set([...known.keys(), ...sightings.keys()])].sort()
@@ -66,12 +69,18 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, store, sett
       heardAt: heard.get(mac),
       currency: current.get(mac),
       pins: pins.filter(({ blueprint }) => blueprint === current.get(mac)?.assigned?.blueprint),
+      pending: pending.get(current.get(mac)?.assigned?.blueprint ?? '') ?? [],
     }))
   })
 
   app.get<OfNode>('/v1/nodes/:mac', async ({ params }) => {
     const mac = parseMac(params.mac)
-    const [node, seen, boots] = await Promise.all([getNode(redis, mac), getSighting(redis, mac), bootsOf(redis, mac)])
+    const [node, seen, boots, hardware] = await Promise.all([
+      getNode(redis, mac),
+      getSighting(redis, mac),
+      bootsOf(redis, mac),
+      getHardware(redis, mac),
+    ])
     if (!node && !seen && boots.length === 0) throw unknown(mac)
     const { hostname: _hostname, ...answer } = await assignments.resolve(mac)
     const blueprint = 'blueprint' in answer ? answer.blueprint : undefined
@@ -84,6 +93,7 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, store, sett
       answer,
       tries,
       hold: hold ?? null,
+      hardware: hardware ?? null,
       boots: boots.map((boot) => ({
         ...boot,
         ...(boot.outcome ? { closedAt: boot.updatedAt } : {}),
@@ -112,6 +122,7 @@ export function nodeRoutes(app: FastifyInstance, { state: { redis }, store, sett
     // Whoever says what it boots wants it tried.
     const named = asked.blueprint !== undefined || asked.channel !== undefined || asked.bundle !== undefined
     if (named && assignment) await forgetTries(redis, assignment.blueprint, mac)
+    if (assignment) await noteHardware(redis, mac)
     await addEvent(redis, { event: 'node-set', ...node })
     return node
   })

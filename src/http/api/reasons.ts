@@ -1,7 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
+import { type Fat, fatOf } from '../../blueprint/fat.ts'
 import { type FiredRule, firedRules } from '../../blueprint/fired.ts'
 import { layersOf } from '../../blueprint/layers.ts'
+import type { PagesRead } from '../../blueprint/pages.ts'
 import type { Profile } from '../../blueprint/profile.ts'
 import { loadRules } from '../../blueprint/rules.ts'
 import type { Selection } from '../../blueprint/selection.ts'
@@ -37,6 +39,10 @@ export function reasonRoutes(app: FastifyInstance, context: Context): void {
     return whyNotOf(path, { ...known, rules: await loadRules(), store: context.store })
   })
 
+  app.get<OfBlueprint>('/v1/blueprints/:name/fat', async ({ params }): Promise<Fat> => {
+    return fatOf({ ...(await knownOf(context, params.name)), rules: await loadRules(), store: context.store })
+  })
+
   app.get<OfBlueprint>('/v1/blueprints/:name/rules', async ({ params }): Promise<FiredRule[]> => {
     const { selection } = await knownOf(context, params.name)
     return firedRules(selection, await loadRules())
@@ -48,7 +54,10 @@ interface Known {
   readonly components: readonly Component[]
   readonly witness: Witness
   readonly drop: readonly string[]
+  readonly pages: Readonly<Record<string, PagesRead>>
 }
+
+type Observed = Pick<Witness, 'first' | 'absent'> & { readonly pages?: Known['pages'] }
 
 async function knownOf({ store, ...context }: Context, name: string): Promise<Known> {
   const { blueprint, record } = await wovenBlueprint({ store, ...context }, name)
@@ -59,14 +68,13 @@ async function knownOf({ store, ...context }: Context, name: string): Promise<Kn
   }
   const selection = await store.readJson<Selection>(record.selectionDigest)
   const stack = await store.readJson<Stack>(selection.stack)
-  const observed = record.observationDigest
-    ? await store.readJson<Pick<Witness, 'first' | 'absent'>>(record.observationDigest)
-    : {}
+  const observed: Observed = record.observationDigest ? await store.readJson<Observed>(record.observationDigest) : {}
   return {
     selection,
     components: await Promise.all(stack.components.map((ref) => loadComponent(ref, store))),
     witness: { ...observed, profile: await store.readJson<Profile>(selection.profile) },
     drop: blueprint.drop,
+    pages: observed.pages ?? {},
   }
 }
 
