@@ -15,6 +15,7 @@ import { down, up } from './lab.ts'
 import { type LabNode, macOf, startNode } from './node.ts'
 import { paths, placeOf } from './place.ts'
 import { becomeRoot } from './root.ts'
+import { until } from './wait.ts'
 
 /**
  * `npm run prove:patch`: Debian's libssl3 moves on under five blueprints, two of which use it. Those two are woven,
@@ -183,12 +184,14 @@ async function libraryOf({ parts }: Change): Promise<{ old: string; new: string;
 
 async function untilAllEnded(): Promise<void> {
   const open = ['detected', 'woven', 'replayed', 'verified']
-  for (;;) {
+  const look = async () => {
     const changes = await api.request<Change[]>('GET', '/v1/changes')
     const parts = changes.flatMap((change) => change.parts)
     const held = parts.find(({ state }) => state === 'held')
     if (held) throw new BootloomError('LAB_FAILED', `${held.blueprint} is held: ${held.why}`)
-    if (parts.every(({ state }) => !open.includes(state))) return
-    await new Promise((resolve) => setTimeout(resolve, 250))
+    const left = parts.filter(({ state }) => open.includes(state))
+    if (left.length === 0) return { found: parts }
+    return { seen: left.map(({ blueprint, state }) => `${blueprint} ${state}`).join(', ') }
   }
+  await until('all changes have ended', look, { timeout: 900_000 })
 }

@@ -6,40 +6,16 @@ import type { OnProgress } from '../src/config/progress.ts'
 import { ApiClient } from '../src/http/api-client.ts'
 import type { Change } from '../src/state/changes.ts'
 import { layOut } from './blueprint.ts'
+import { type Blueprint, kinds, patient } from './broken.ts'
 import { down, up } from './lab.ts'
 import { paths, placeOf } from './place.ts'
 import { becomeRoot } from './root.ts'
+import { until } from './wait.ts'
 
 /**
  * `npm run prove:verify [KIND…]`: bundles of Apache that are broken in one way each, none of them replayed, so that only
  * the virtual machine is there to find out, where watching it does not already. None may come to `stable`. One line of JSON for each.
  */
-type Blueprint = Record<string, unknown> & { kernel?: Record<string, unknown> }
-type Edit = (blueprint: Blueprint) => Blueprint
-
-const withKernel =
-  (kernel: Record<string, unknown>): Edit =>
-  (blueprint) => ({ ...blueprint, kernel: { ...blueprint.kernel, ...kernel } })
-
-const libraries = '/usr/lib/x86_64-linux-gnu'
-const kinds: Readonly<Record<string, Edit>> = {
-  'kernel panics': withKernel({ cmdline: 'rdinit=/nonexistent' }),
-  'init ends': withKernel({ cmdline: 'rdinit=/.bootloom/busybox' }),
-  'network never comes up': withKernel({ modules: ['virtio_pci'] }),
-  'a bad configuration': (blueprint) => ({
-    ...blueprint,
-    files: [{ path: '/etc/apache2/conf-enabled/zz-bad.conf', content: 'NoSuchDirective on\n' }],
-  }),
-  'no configuration': (blueprint) => ({ ...blueprint, drop: ['/etc/apache2/apache2.conf'] }),
-  'a library that is not there': (blueprint) => ({ ...blueprint, drop: [`${libraries}/libapr-1.so*`] }),
-  'a library that does not load': (blueprint) => ({
-    ...blueprint,
-    drop: [`${libraries}/libapr-1.so*`],
-    files: [{ path: `${libraries}/libapr-1.so.0`, content: 'no library\n', mode: '0755' }],
-  }),
-  'another answer': (blueprint) => ({ ...blueprint, drop: ['/etc/mime.types'] }),
-}
-
 const wanted = process.argv.slice(2)
 for (const kind of wanted) {
   if (!kinds[kind]) throw new BootloomError('USAGE', `kinds: ${Object.keys(kinds).join(', ')}`, { where: kind })
@@ -55,7 +31,7 @@ const onStep: OnProgress = ({ step }) => {
 await up(place, { held: true, progress: onStep })
 try {
   const { yaml, directory } = await layOut(place, 'apache')
-  const blueprint = { ...(parse(yaml) as Blueprint), verify: { answers: 'status' } }
+  const blueprint = { ...(parse(yaml) as Blueprint), verify: patient }
   await api.request('POST', '/v1/blueprints', { yaml: stringify(blueprint), directory })
   await api.job('POST', '/v1/blueprints/apache/observe', {}, onStep)
   const good = await taken(directory, blueprint)
@@ -87,23 +63,18 @@ async function taken(directory: string, blueprint: Blueprint) {
     return { state: 'refused', why: `${composed.code}: ${composed.message}`, seconds: seconds(), ...(await pointers()) }
   }
   const { digest } = composed
-  for (;;) {
+  const look = async () => {
     const [change] = await api.request<Change[]>('GET', '/v1/changes?count=1')
     const part = change?.parts[0]
     if (part?.bundle === digest && !['woven', 'replayed', 'verified'].includes(part.state)) {
       const { stable, candidate } = await pointers()
       const bundle = digest.slice(7, 19)
-      return {
-        state: part.state,
-        ...(part.why ? { why: part.why } : {}),
-        seconds: seconds(),
-        bundle,
-        stable,
-        candidate,
-      }
+      const why = part.why ? { why: part.why } : {}
+      return { found: { state: part.state, ...why, seconds: seconds(), bundle, stable, candidate } }
     }
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    return { seen: `${part?.state ?? 'no change'} of ${part?.bundle ?? 'no bundle'}` }
   }
+  return until('the change has ended', look, { timeout: 600_000 })
 }
 
 async function pointers(): Promise<{ stable?: string; candidate?: string }> {

@@ -8,6 +8,7 @@ import { ApiClient } from '../../src/http/api-client.ts'
 import { openParts } from '../../src/state/changes.ts'
 import { paths, placeOf } from '../place.ts'
 import { becomeRoot } from '../root.ts'
+import { until } from '../wait.ts'
 import { accountFor } from './account.ts'
 import { KilledServer } from './server.ts'
 
@@ -74,7 +75,11 @@ async function prepare(): Promise<void> {
     console.error(`  ${name} is woven`)
   }
   await api.close()
-  while ((await openParts(context.state.redis)).length > 0) await sleep(250)
+  const look = async () => {
+    const open = await openParts(context.state.redis)
+    return open.length === 0 ? { found: true } : { seen: `${open.length} parts of changes are open` }
+  }
+  await until('all changes of the beginning have ended', look, { timeout: 600_000 })
 }
 
 function yamlOf(name: string): string {

@@ -5,6 +5,7 @@ import type { BundleConfig, BundleManifest, ForeignConfig } from '../compose/bun
 import { modulesOf } from '../compose/misses.ts'
 import type { Component, ComponentRef, Entry } from '../repository/component.ts'
 import { kernelImage, modulesFor } from '../repository/kernel.ts'
+import { sourceArchive } from '../repository/kernel-source.ts'
 import type { Stack } from '../repository/stack.ts'
 import type { Digest } from '../store/digest.ts'
 import type { Store } from '../store/store.ts'
@@ -174,8 +175,10 @@ function subjectOf(
   }
 }
 
-/** The kernel itself, and the modules in the bundle. */
+/** The kernel itself, and the modules in the bundle; of a lean kernel, what it is built from. */
 async function kernelFiles(kernel: Component, blueprint: Blueprint | undefined, store: Store): Promise<Entry[]> {
+  const source = sourceArchive(kernel)
+  if (source) return [source]
   const { digest } = kernelImage(kernel)
   const names = blueprint ? [...blueprint.kernel.modules, ...modulesOf[blueprint.onMiss]] : []
   const modules = new Set((await modulesFor(kernel, store, names)).map(({ path }) => path))

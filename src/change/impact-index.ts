@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type FileHandle, mkdir, open, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Suites } from '../repository/pending.ts'
+import type { Flavour } from '../repository/request.ts'
 import type { Digest } from '../store/digest.ts'
 
 /**
@@ -15,7 +16,7 @@ export interface Subject {
   readonly selection: Digest
   /** Where its packages come from; undefined where the blueprint cannot be read any more. */
   readonly suites?: Suites
-  readonly flavour: 'cloud' | 'generic'
+  readonly flavour: Flavour
   /** Globs that it keeps whatever was observed, and those that it leaves out. */
   readonly keep: readonly string[]
   readonly drop: readonly string[]

@@ -1,6 +1,7 @@
 import { BootloomError } from '../config/errors.ts'
 import { compareDebVersions, isDebVersion } from '../repository/deb/version.ts'
 import { type PendingRequest, type PendingUpdate, type Suites, suitesKey } from '../repository/pending.ts'
+import type { Flavour } from '../repository/request.ts'
 import { componentsNamed } from '../state/components.ts'
 import type { Context } from './context.ts'
 import { sourceOf } from './impact-chunks.ts'
@@ -135,7 +136,7 @@ async function offeredOf(
 
 /** The sources that subjects in use draw on, with the kernels that they take from each. */
 function sourcesOf(subjects: ReadonlyMap<number, Standing>) {
-  const found = new Map<string, { suites: Suites; flavours: ('cloud' | 'generic')[] }>()
+  const found = new Map<string, { suites: Suites; flavours: Flavour[] }>()
   for (const { subject } of subjects.values()) {
     if (subject.suites === undefined) continue
     const key = suitesKey(subject.suites)

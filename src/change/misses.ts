@@ -1,3 +1,4 @@
+import type { Widened } from '../blueprint/selection.ts'
 import { BootloomError } from '../config/errors.ts'
 import { Bundles } from '../fleet/bundles.ts'
 import { Misses } from '../fleet/misses.ts'
@@ -18,7 +19,7 @@ export interface ListedMiss extends Miss {
 /** What running nodes missed, the newest first. */
 export async function missesOf(context: Context, name: string): Promise<ListedMiss[]> {
   const { record } = await wovenBlueprint(context, name)
-  const kept = new Set(record.widened?.map(({ path }) => path))
+  const kept = wholly(record.widened)
   return (await listMisses(context.state.redis, name)).map((miss) => ({ ...miss, accepted: kept.has(miss.path) }))
 }
 
@@ -49,13 +50,17 @@ export async function acceptMisses(context: Context, name: string, paths?: reado
   if (added.size === 0) return []
   await updateBlueprint(context.state.redis, name, (current) => {
     const widened = current!.widened ?? []
-    const known = new Set(widened.map(({ path }) => path))
+    const known = wholly(widened)
     const at = Date.now()
     const more = [...added].flatMap(([path, by]) => (known.has(path) ? [] : [{ path, by, at }]))
     return { ...current!, widened: [...widened, ...more], updatedAt: at }
   })
   return [...added.keys()].sort()
 }
+
+/** Paths that are kept, not only pages of them. */
+const wholly = (widened: readonly Widened[] = []): Set<string> =>
+  new Set(widened.flatMap(({ path, pages }) => (pages === undefined ? [path] : [])))
 
 async function pathsBelow({ state, store, log }: Context, { path, bundle }: Miss): Promise<string[]> {
   if (!isDigest(bundle)) return []

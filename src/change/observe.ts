@@ -1,5 +1,7 @@
 import { addedFiles } from '../blueprint/added-files.ts'
+import { largeFiles } from '../blueprint/large.ts'
 import { type Method, type Observation, type ObservationRecord, observe } from '../blueprint/observe/observe.ts'
+import { uniteRead } from '../blueprint/pages.ts'
 import { type Profile, unite } from '../blueprint/profile.ts'
 import { servicesOf } from '../blueprint/services.ts'
 import type { Stack } from '../repository/stack.ts'
@@ -40,7 +42,11 @@ export async function keepObservation(
   // A node tells nothing to compare a replay with: what an earlier run told of that stays.
   const told = earlier && record.methods.includes('node') ? earlier : record
   // Who touched a path first stays, also where this run did not touch it.
-  const observation = { ...told, first: { ...record.first, ...earlier?.first } }
+  const observation = {
+    ...told,
+    first: { ...record.first, ...earlier?.first },
+    pages: uniteRead(earlier?.pages, record.pages),
+  }
   const [profileDigest, observationDigest] = await Promise.all([store.writeJson(profile), store.writeJson(observation)])
   await remember(context, name, { profileDigest, observationDigest })
   const paths = new Set(before?.paths.map(({ path }) => path))
@@ -71,7 +77,8 @@ export async function watchStack(
     ? (path: string, by?: { process: string; call: string }) =>
         progress({ step: 'touched', detail: by ? `${path}  ${by.call} by ${by.process}` : path })
     : undefined
-  const input = { blueprint, services, stackDigest: digest, root, trees, store, log, method, onTouched }
+  const large = largeFiles(blueprint, components)
+  const input = { blueprint, services, stackDigest: digest, root, trees, store, log, method, onTouched, large }
   return observe(input, progress, signal)
 }
 

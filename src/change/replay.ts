@@ -1,8 +1,9 @@
 import type { ObservationRecord } from '../blueprint/observe/observe.ts'
 import { replay } from '../blueprint/replay/replay.ts'
-import type { Widened } from '../blueprint/selection.ts'
+import type { Selection, Widened } from '../blueprint/selection.ts'
 import { servicesOf } from '../blueprint/services.ts'
-import type { BundleManifest } from '../compose/bundle-format.ts'
+import type { BundleConfig, BundleManifest } from '../compose/bundle-format.ts'
+import { pagesDirectory, pagesTree } from '../compose/pages.ts'
 import { unpackBundle } from '../compose/unpack.ts'
 import { BootloomError } from '../config/errors.ts'
 import type { Stack } from '../repository/stack.ts'
@@ -44,6 +45,7 @@ export async function replayBundle(
     ...{ blueprint, services, log, again },
     root: await ensureInstalled(stack, context, progress, signal),
     unpack: (root: string) => unpackBundle(manifest, store, root),
+    paged: await pagedOf(manifest, context),
     components: await allComponentsOf(applied, stack, work),
     expected: (await lastObservation(applied, stacked.digest, work)) ?? (await again()),
   }
@@ -55,6 +57,13 @@ export async function replayBundle(
     await addEvent(state.redis, { event: 'replay-failed', blueprint: blueprint.name, bundle, lacking })
   }
   return verdict
+}
+
+async function pagedOf(manifest: BundleManifest, { store }: Work['context']) {
+  const { inputs } = await store.readJson<BundleConfig>(manifest.config.digest)
+  const { parts } = await store.readJson<Selection>(inputs.selection)
+  const paths = parts.flatMap(({ files }) => files.flatMap(({ path, pages }) => (pages === undefined ? [] : [path])))
+  return paths.length === 0 ? undefined : { tree: pagesTree, pages: pagesDirectory, paths }
 }
 
 /** Of the same stack: another site, or another version, may answer otherwise. A node tells no answers. */
@@ -72,9 +81,9 @@ export async function widen(name: string, lacking: Verdict['lacking'], { context
   const at = Date.now()
   await updateBlueprint(redis, name, (current) => {
     const before: readonly Widened[] = current!.widened ?? []
-    const news = paths
-      .filter((path) => !before.some((one) => one.path === path))
-      .map((path) => ({ path, by: 'replay', at }))
+    const news = lacking
+      .filter(({ path, pages }) => !before.some((one) => one.path === path && one.pages === pages))
+      .map(({ path, pages }) => ({ path, ...(pages === undefined ? {} : { pages }), by: 'replay', at }))
     return { ...current!, widened: [...before, ...news], updatedAt: at }
   })
   await addEvent(redis, { event: 'blueprint-widened', blueprint: name, paths: paths.slice(0, 100), by: 'replay' })
@@ -105,9 +114,10 @@ export function replayFailed(name: string, rounds: readonly Round[]): BootloomEr
 
 /** What a replay found, a line each. */
 const verdictLines = ({ lacking, differences, dropped }: Verdict): string[] => [
-  ...lacking.map(
-    ({ path, component, version, process, call }) => `lacks ${path} of ${component} ${version} (${call} by ${process})`,
-  ),
+  ...lacking.map(({ path, pages, component, version, process, call }) => {
+    const what = pages === undefined ? path : `pages ${pages} of ${path}`
+    return `lacks ${what} of ${component} ${version} (${call} by ${process})`
+  }),
   ...differences.flatMap(({ step, detail }) => `${step}: ${detail}`.split('\n')),
   ...dropped.map((path) => `${path} was asked for too, which the blueprint drops`),
 ]

@@ -1,4 +1,6 @@
+import type { ChosenFragment } from '../blueprint/kernel-choice.ts'
 import type { SegmentSummary } from '../compose/bundle-format.ts'
+import type { ComposedRoot } from '../compose/composed-root.ts'
 import type { Verdict } from '../state/replays.ts'
 import type { Digest } from '../store/digest.ts'
 
@@ -11,6 +13,12 @@ export interface ComposeReport {
   readonly totals: { readonly files: number; readonly raw: number; readonly size: number; readonly kernel: number }
   /** What a golden image would have shipped. */
   readonly fullStack: { readonly files: number; readonly bytes: number }
+  /** Devices of its nodes that go without a driver or firmware; absent of a foreign bundle. */
+  readonly warnings?: readonly string[]
+  /** How the packages stand on a node; absent of a foreign bundle. */
+  readonly root?: ComposedRoot
+  /** Of a kernel that was built for the blueprint. */
+  readonly kernel?: LeanReport
   readonly reused: number
   readonly woven: readonly string[]
   readonly seconds: number
@@ -20,6 +28,14 @@ export interface ComposeReport {
     /** More than one when it was widened on the way. */
     readonly rounds: readonly { readonly bundle: Digest; readonly verdict: Verdict }[]
   }
+}
+
+/** What a lean kernel was built for. */
+export interface LeanReport {
+  readonly release: string
+  readonly chosen: readonly ChosenFragment[]
+  /** Network cards stated that it has no driver for. */
+  readonly unserved: readonly string[]
 }
 
 /** What `observe` tells of a run. */

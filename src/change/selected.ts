@@ -1,3 +1,4 @@
+import type { ObservationRecord } from '../blueprint/observe/observe.ts'
 import type { Profile } from '../blueprint/profile.ts'
 import { select } from '../blueprint/select.ts'
 import type { Selection } from '../blueprint/selection.ts'
@@ -33,8 +34,15 @@ export async function selectInput({ blueprint, record }: Applied, stack: Stack, 
     profile: await store.readJson<Profile>(profileDigest),
     profileDigest,
     widened: record.widened ?? [],
+    pages: await pagesRead(record.observationDigest, blueprint, context),
     store,
   }
+}
+
+/** Read only where it is asked for: the record of an observation is long. */
+async function pagesRead(observation: Digest | undefined, { granularity }: Applied['blueprint'], { store }: Context) {
+  if (observation === undefined || granularity.page.length === 0) return undefined
+  return (await store.readJson<ObservationRecord>(observation)).pages
 }
 
 /** What a selection puts on a node, whatever versions it comes from and why. */

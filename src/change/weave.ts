@@ -2,14 +2,13 @@ import { addedFiles } from '../blueprint/added-files.ts'
 import { compose } from '../compose/bundle.ts'
 import type { Level } from '../compose/bundle-format.ts'
 import { selectEverything } from '../compose/full-stack.ts'
-import { modulesOf } from '../compose/misses.ts'
-import { modulesFor } from '../repository/kernel.ts'
-import { loadComponent } from '../repository/recorded.ts'
 import type { Stack } from '../repository/stack.ts'
 import { refreshTrees } from '../repository/update.ts'
 import { putVerdict, type Verdict } from '../state/replays.ts'
 import { canonicalJson, digestOf } from '../store/digest.ts'
 import { type AppliedWoven as Applied, wovenBlueprint } from './applied.ts'
+import { firmwareWarnings } from './hardware.ts'
+import { bootedKernel, kernelNeeds } from './kernel.ts'
 import { observeBlueprint } from './observe.ts'
 import { openFromTrees } from './pipeline/open.ts'
 import { publish } from './publish.ts'
@@ -129,9 +128,13 @@ export async function weave(
   stack: Stack,
   { selection, digest: selectionDigest }: Selected,
   { level, full, learns }: { level: Level; full?: boolean; learns?: boolean | undefined },
-  { context, progress, signal }: Work,
+  work: Work,
 ): Promise<ComposeReport> {
-  const kernel = await loadComponent(stack.kernel, context.store)
+  const { context, progress, signal } = work
+  const needs = await kernelNeeds(blueprint, stack, selection, { full, learns }, context)
+  const { component: kernel, modules, firmware } = await bootedKernel(blueprint, stack, needs, work)
+  const warnings = [...needs.warnings, ...(firmware ? firmwareWarnings(firmware) : [])]
+  for (const warning of warnings) context.log.warn({ event: 'hardware', blueprint: blueprint.name, warning })
   const bundle = await compose(
     {
       blueprint,
@@ -140,7 +143,10 @@ export async function weave(
       stackDigest: selection.stack,
       selection,
       selectionDigest,
-      modules: await modulesFor(kernel, context.store, [...blueprint.kernel.modules, ...modulesOf[blueprint.onMiss]]),
+      kernel: { component: kernel, fragments: needs.lean?.chosen.map(({ name }) => name), drivers: needs.drivers },
+      modules,
+      ...(firmware ? { firmware: firmware.files } : {}),
+      ...(needs.root ? { root: needs.root } : {}),
       level,
       zstdLevel: context.settings.compose[level],
       context,
@@ -158,6 +164,9 @@ export async function weave(
     rows: config.segments.map((row) => ({ ...row, reused: !bundle.woven.includes(row.name) })),
     totals: { files: summary.files, raw: summary.rawBytes, size: summary.initramfsBytes, kernel: summary.kernelBytes },
     fullStack: config.fullStack,
+    root: bundle.root,
+    warnings,
+    ...(needs.lean ? { kernel: { release: kernel.name, ...needs.lean } } : {}),
     reused: bundle.reused,
     woven: bundle.woven,
     seconds: bundle.seconds,

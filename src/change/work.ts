@@ -37,7 +37,7 @@ export async function requestOf({ blueprint: { stack, kernel }, record }: Applie
 
 /** Of all that decides which stack a blueprint has, but the versions. */
 export const sourcesOf = ({ blueprint: { stack, kernel } }: Applied): Digest =>
-  digestOf(canonicalJson({ stack, flavour: kernel.flavour }))
+  digestOf(canonicalJson({ stack, flavour: kernel.flavour, ...(kernel.repack ? { repack: true } : {}) }))
 
 export function rememberStack(applied: Applied, stackDigest: Digest, context: Context): Promise<BlueprintRecord> {
   return remember(context, applied.record.name, { stackDigest, stackSources: sourcesOf(applied) })

@@ -29,7 +29,9 @@ const recordSchema = z.object({
   /** Its newest selection failed its replay, and no bundle of it was published. */
   held: z.literal(true).optional(),
   /** Paths kept because a bundle was found to lack them; `at` in milliseconds since 1970. */
-  widened: z.array(z.object({ path: z.string(), by: z.string(), at: z.number() })).optional(),
+  widened: z
+    .array(z.object({ path: z.string(), pages: z.string().optional(), by: z.string(), at: z.number() }))
+    .optional(),
   /** Why the last work on it failed; absent when it went well. */
   error: z
     .object({

@@ -7,7 +7,7 @@ import { keys } from './keys.ts'
 import { parseRecord } from './record.ts'
 import type { Redis } from './redis.ts'
 
-/** How far a change has come with one blueprint, in the order of the road; `waiting`: for a maintenance window. */
+/** How far a change has come with one blueprint, in the order of the road; `waiting`: for a maintenance window, or a rollout's end. */
 const openStates = ['detected', 'woven', 'replayed', 'verified', 'waiting'] as const
 /** How it ends. `superseded`: another bundle came to the candidate channel before this one was promoted. */
 const endStates = ['promoted', 'held', 'unaffected', 'superseded', 'rolled-back'] as const
@@ -32,6 +32,8 @@ const partSchema = z.object({
   approvable: z.literal(true).optional(),
   /** Somebody approved it: neither policy nor window stands in its way. */
   approved: z.literal(true).optional(),
+  /** Somebody had it taken up again: that it was taken back before is no hindrance. */
+  retried: z.literal(true).optional(),
   /** Somebody asked for it: what the sources have is taken whatever the index says. */
   asked: z.literal(true).optional(),
   /** False: somebody asked not to. */

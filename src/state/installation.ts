@@ -7,3 +7,14 @@ export async function installationOf(redis: Redis): Promise<string> {
   await redis.setnx(keys.installation(), randomUUID())
   return (await redis.get(keys.installation()))!
 }
+
+/** The identity of the store that the servers on this Redis share: of the first of them that started. */
+export async function sharedStore(redis: Redis, own: string): Promise<string> {
+  await redis.setnx(keys.store(), own)
+  return (await redis.get(keys.store()))!
+}
+
+/** From now on the store is this one. */
+export async function replaceSharedStore(redis: Redis, own: string): Promise<void> {
+  await redis.set(keys.store(), own)
+}

@@ -7,6 +7,8 @@ const prefix = 'bootloom'
 export const keys = {
   /** Names the servers that share this Redis. */
   installation: () => `${prefix}:installation`,
+  /** Names the store that the servers on this Redis share. */
+  store: () => `${prefix}:store`,
   /** Set of `node MAC` and `group NAME` that carry DHCP options of their own. */
   optioned: () => `${prefix}:optioned`,
   /** Hash name → JSON of the applied blueprint record. */
@@ -15,6 +17,8 @@ export const keys = {
   components: () => `${prefix}:components`,
   /** Hash `KIND:digest of a .deb` → digest of the component read from it; derived. */
   componentsOfDebs: () => `${prefix}:components-of-debs`,
+  /** Hash key → JSON of each kernel that was built; derived. */
+  kernels: () => `${prefix}:kernels`,
   /** Hash of a segment's recipe → JSON descriptor of the segment woven from it. */
   segments: () => `${prefix}:segments`,
   /** Hash digest → JSON summary of every bundle known. */
@@ -38,6 +42,10 @@ export const keys = {
     `${prefix}:ready:${blueprint}${group === undefined ? '' : `:${group}`}`,
   /** Hash MAC → JSON of what the admin said of the node. */
   nodes: () => `${prefix}:nodes`,
+  /** Hash MAC → JSON of the devices that the node told of. */
+  hardware: () => `${prefix}:hardware`,
+  /** Set of MACs whose devices are to be looked at: whether their blueprint has the drivers. */
+  hardwareNews: () => `${prefix}:hardware-news`,
   /** Hash MAC → milliseconds since 1970 when it was first seen. */
   firstSeen: () => `${prefix}:first-seen`,
   /** Hash MAC → JSON of what the node last said of itself. */
@@ -87,6 +95,8 @@ export const keys = {
   inventory: (order: string) => `${prefix}:inventory:${order}`,
   /** Hash `node MAC` or `group NAME` → login of its power controller; a secret. */
   powerLogins: () => `${prefix}:power-logins`,
+  /** Hash `BLUEPRINT CHANNEL` → JSON of the newest bundle that a rollout kept from the channel. */
+  withheld: () => `${prefix}:withheld`,
   /** Hash `BLUEPRINT PACKAGE` → JSON of the version that it stays on, until when and why. */
   pins: () => `${prefix}:pins`,
   /** Counts the changes; the last one's id. */
@@ -105,7 +115,7 @@ export const keys = {
   seenUpdates: () => `${prefix}:updates-seen`,
   /** Hash content of a bundle → JSON of what was measured when it was verified. */
   measures: () => `${prefix}:measures`,
-  /** Hash MAC → JSON of the assignment that a node had before it tried a bundle; null where it had none. */
+  /** Hash MAC → JSON of the share whose bundle a node tries, and of what it was assigned before. */
   canaries: () => `${prefix}:canaries`,
   /** What BullMQ's keys begin with; in braces, since its scripts work on many of them. */
   queues: () => `{${prefix}}:queue`,

@@ -5,9 +5,11 @@ import type { Redis } from './redis.ts'
 
 /**
  * What became of a miss: the application got ENOENT (`missed`), the node answered from what it knows (`answered`), or
- * asked for the content (`fetched`) and got nothing in time (`away`), something else (`corrupt`), or a no (`refused`).
+ * asked for the content (`fetched`) and got nothing in time (`away`), something else (`corrupt`), or a no (`refused`). Of
+ * a file that is kept by page: a page was not there (`missed`: EIO, or SIGBUS where it is mapped), or it was to be
+ * `written` (EROFS).
  */
-export const missOutcomes = ['missed', 'answered', 'fetched', 'away', 'corrupt', 'refused'] as const
+export const missOutcomes = ['missed', 'answered', 'fetched', 'away', 'corrupt', 'refused', 'written'] as const
 
 const missSchema = z.object({
   path: z.string(),
@@ -23,6 +25,8 @@ const missSchema = z.object({
   outcome: z.enum(missOutcomes),
   /** Milliseconds that the application waited for the content. */
   took: z.number().optional(),
+  /** Of a file that is kept by page: the first that was asked for in vain. */
+  page: z.number().optional(),
   count: z.number(),
   /** Milliseconds since 1970. */
   firstAt: z.number(),

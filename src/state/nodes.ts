@@ -87,6 +87,7 @@ export async function removeNode(redis: Redis, mac: string): Promise<boolean> {
     .zrem(keys.lastSeen(), mac)
     .zrem(keys.heard(), mac)
     .hdel(keys.orders(), mac)
+    .hdel(keys.hardware(), mac)
     .exec()
   return (replies ?? []).some(([, count]) => count === 1)
 }

@@ -6,8 +6,8 @@ import type { Redis } from './redis.ts'
 
 const orderSchema = z.object({
   id: z.string(),
-  /** Boot anew, without the firmware where that can be; boot anew through it; tell what stands in its root. */
-  do: z.enum(['reboot', 'reboot-full', 'drift']),
+  /** Boot anew, without the firmware where that can be; boot anew through it; tell what stands in its root, or where its memory is. */
+  do: z.enum(['reboot', 'reboot-full', 'drift', 'weigh']),
   /** The boot that the node runs by: another one of it has nothing to do any more. */
   boot: z.string(),
   /** Milliseconds since 1970. */

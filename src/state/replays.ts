@@ -11,7 +11,19 @@ const verdictSchema = z.object({
   /** Steps that went another way than in the full stack. */
   differences: z.array(z.object({ step: text, detail: text })).readonly(),
   /** What the stack has, the bundle lacks and the application asked for, and which component would mend it. */
-  lacking: z.array(z.object({ path: text, component: text, version: text, process: text, call: text })).readonly(),
+  lacking: z
+    .array(
+      z.object({
+        path: text,
+        /** Of a file that is kept by page. */
+        pages: text.optional(),
+        component: text,
+        version: text,
+        process: text,
+        call: text,
+      }),
+    )
+    .readonly(),
   /** The same of what the blueprint drops. */
   dropped: z.array(text).readonly(),
   seconds: z.number(),

@@ -55,10 +55,15 @@ const nodeSchema = z.object({
   reason: z.string().optional(),
   /** It was power-cycled on this way. */
   cycled: z.boolean().optional(),
+  /** Milliseconds since 1970: when it was about to be, as long as nothing is known of what came of it. */
+  cycling: z.number().optional(),
 })
 
 /** How far one node is in a rollout. */
 export type RolloutNode = Readonly<z.infer<typeof nodeSchema>>
+
+/** Why a channel moved whose nodes have all come up: in its history. */
+export const rolledOut = 'rolled out'
 
 export const isUnderWay = ({ state }: Rollout): boolean => ['running', 'paused', 'returning'].includes(state)
 

@@ -10,7 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { access, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { access, link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { BootloomError } from '../config/errors.ts'
@@ -49,6 +49,21 @@ export class Store {
       await store.#replace(join(directory, 'index.json'), canonicalJson({ schemaVersion: 2, manifests: [] }))
     }
     return store
+  }
+
+  /** Names this directory, by whatever path and from whatever machine it is seen; made when it is first asked for. */
+  async identity(): Promise<string> {
+    const file = join(this.directory, 'identity')
+    const found = await readFile(file, 'utf8').catch(() => undefined)
+    if (found !== undefined) return found.trim()
+    const temporary = this.#temporary()
+    await writeFile(temporary, `${randomUUID()}\n`, { flush: true })
+    // Of two that make one at the same time, the first counts.
+    await link(temporary, file).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+    await rm(temporary, { force: true })
+    return (await readFile(file, 'utf8')).trim()
   }
 
   path(digest: Digest): string {

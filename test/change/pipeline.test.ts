@@ -7,16 +7,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { applyBlueprint } from '../../src/change/applied.ts'
 import { type Context, openContext } from '../../src/change/context.ts'
-import { approve, hold, retry, rollBack } from '../../src/change/pipeline/decide.ts'
+import { approve, hold, retry, rollBack, settleArrived } from '../../src/change/pipeline/decide.ts'
 import { takeRoad } from '../../src/change/pipeline/road.ts'
 import { composeBlueprint, refreshBlueprint } from '../../src/change/weave.ts'
 import { silent } from '../../src/config/log.ts'
 import { settingsSchema } from '../../src/config/settings.ts'
 import { getBlueprint } from '../../src/state/blueprints.ts'
 import { type Boot, putBoots } from '../../src/state/boots.ts'
-import { listChanges } from '../../src/state/changes.ts'
-import { channelPointers, getChannels } from '../../src/state/channels.ts'
+import { listChanges, updatePart } from '../../src/state/changes.ts'
+import { channelPointers, getChannels, moveChannel } from '../../src/state/channels.ts'
 import { getNode, updateNode } from '../../src/state/nodes.ts'
+import { askOrder, getOrder } from '../../src/state/orders.ts'
+import { endRollout, putRollout, rolledOut, takeRollout } from '../../src/state/rollouts.ts'
+import { recordReady } from '../../src/state/tries.ts'
 import type { Digest } from '../../src/store/digest.ts'
 import { sitePort, smallBlueprint, starting, workOf } from './small-blueprint.ts'
 
@@ -26,15 +29,16 @@ const open = 'windows: [{ from: "00:00", to: "00:00" }]'
 const name = 'shop'
 
 /** What the server would know of a boot. */
-function bootOf(mac: string, bundle: Digest, outcome: 'ready' | 'failed'): Boot {
+function bootOf(mac: string, bundle: Digest, outcome: 'ready' | 'failed', id: string): Boot {
   const at = Date.now()
   const measured = { memTotal: 200e6, memAvailable: 140e6, address: '127.0.0.1' }
   const stages = [
     { stage: 'script' as const, at, action: 'boot' },
+    { stage: 'overlay' as const, at },
     { stage: outcome, at: at + 1500, ...measured },
   ]
   const why = outcome === 'failed' ? { reason: 'out of luck' } : {}
-  return { id: `${outcome}-boot`, mac, openedAt: at, updatedAt: at, bundle, stages, outcome, ...why }
+  return { id, mac, openedAt: at, updatedAt: at, bundle, stages, outcome, ...why }
 }
 
 /** One blueprint whose site is edited again and again; real watching, weaving and replaying. */
@@ -147,36 +151,86 @@ describe.skipIf(!asRoot)('the road of a change (skipped without root: it runs ap
     await expect(approve(context, id)).rejects.toMatchObject({ code: 'CHANGE_STATE' })
   })
 
-  it('is tried by the canary where no machine can: its report and its answers decide, and it has its own assignment again', async () => {
+  it('is tried by the canary where no machine can: it is told to boot, its report and its answers decide, and it goes back', async () => {
     const mac = '52:54:00:aa:00:09'
     const { redis } = context.state
     await apply(`verify: { canary: "${mac}" }`)
-    const own = { blueprint: 'other', channel: 'stable' } as const
+    const own = { blueprint: name, channel: 'stable' } as const
     await updateNode(redis, mac, () => ({ mac, groups: ['edge'], assignment: own }))
     const assigned = async () => (await getNode(redis, mac))?.assignment
     const before = await pointers()
-    for (const outcome of ['failed', 'ready'] as const) {
-      await edit(`tried: ${outcome}`)
+    // It runs what is on stable, and asks for its orders: this process is its application.
+    await putBoots(redis, [bootOf(mac, before.stable!, 'ready', 'before')])
+    await recordReady(redis, { mac, blueprint: name, bundle: before.stable!, boot: 'before' }, Date.now())
+    await askOrder(redis, mac, 'before', true)
+    let status = 200
+    const serving = createServer((_request, response) => response.writeHead(status).end('from the canary'))
+    await once(serving.listen(sitePort, '127.0.0.1'), 'listening')
+    for (const kind of ['fails', 'holds', 'answers'] as const) {
+      await edit(`tried: ${kind}`)
       const taking = take()
       while (!('bundle' in ((await assigned()) ?? own))) await sleep(20)
-      // The node boots it: this process is its application.
       const { bundle } = (await assigned()) as { bundle: Digest }
-      const serving = createServer((_request, response) => response.end('from the canary'))
-      await once(serving.listen(sitePort, '127.0.0.1'), 'listening')
-      await putBoots(redis, [bootOf(mac, bundle, outcome)])
+      const told = { do: 'reboot-full', boot: kind === 'answers' ? 'holds' : 'before' }
+      while ((await getOrder(redis, mac))?.boot !== told.boot) await sleep(20)
+      expect(await getOrder(redis, mac)).toMatchObject(told)
+      status = kind === 'answers' ? 500 : 200
+      await putBoots(redis, [bootOf(mac, bundle, kind === 'fails' ? 'failed' : 'ready', kind)])
       const part = await taking
-      serving.close()
       expect(await assigned()).toEqual(own)
-      if (outcome === 'failed') {
+      if (kind === 'fails') {
         expect(part).toMatchObject({ state: 'held', why: 'it does not come up: out of luck' })
         expect(await pointers()).toEqual(before)
-      } else {
-        const figures = { boot: 1500, memory: 60e6 }
+      } else if (kind === 'holds') {
+        const figures = { boot: 1500, memory: 60e6, bootBefore: 1500, memoryBefore: 60e6 }
         expect(part).toMatchObject({ state: 'promoted', verified: { by: mac, figures } })
         expect((await pointers()).stable).toBe(bundle)
+        // What it runs is what it follows: it is left alone.
+        expect(await getOrder(redis, mac)).toMatchObject(told)
+      } else {
+        expect(part).toMatchObject({ state: 'held', error: { code: 'VERIFY_FAILED' } })
+        expect(await getOrder(redis, mac)).toMatchObject({ do: 'reboot', boot: 'answers' })
       }
     }
+    serving.close()
     expect((await getNode(redis, mac))?.groups).toEqual(['edge'])
+  })
+
+  it('waits for the end of a rollout, and is promoted then', async () => {
+    const { redis } = context.state
+    await apply(open)
+    const { stable } = await pointers()
+    const about = { blueprint: name, channel: 'stable' as const, from: stable!, to: (await pointers()).candidate! }
+    const how = { batch: 1, maxFailures: 1, deadline: 60, full: false }
+    const rollout = { id: 'r', ...about, ...how, state: 'running' as const, startedAt: Date.now() }
+    await putRollout(redis, rollout, [])
+    await edit('meanwhile')
+    expect(await take()).toMatchObject({ state: 'waiting', why: 'waits for the end of a rollout' })
+    expect((await pointers()).stable).toBe(stable)
+    await endRollout(redis, rollout, (await takeRollout(redis, name))!, 'aborted')
+    const { id } = await newest()
+    await updatePart(redis, { change: id, blueprint: name }, (part) => ({ ...part, until: Date.now() }))
+    const part = await take()
+    expect(part).toMatchObject({
+      state: 'promoted',
+      moved: [{ channel: 'candidate' }, { channel: 'stable', from: stable }],
+    })
+    expect(part.history.map(({ state }) => state)).toEqual(['detected', 'woven', 'replayed', 'waiting', 'promoted'])
+  })
+
+  it('is promoted when a rollout brings to stable what waited for a person', async () => {
+    const { redis } = context.state
+    await apply('promote: manual')
+    const before = await pointers()
+    await edit('by a rollout')
+    const waiting = await take()
+    expect(waiting).toMatchObject({ state: 'held', approvable: true })
+    await moveChannel(redis, { blueprint: name, channel: 'stable', digest: waiting.bundle!, reason: rolledOut })
+    await settleArrived(context, name)
+    const { id, part } = await newest()
+    expect(part).toMatchObject({ state: 'promoted' })
+    await rollBack(context, id)
+    expect(await pointers()).toEqual(before)
   })
 
   it('waits for its window, is held by a person, and taken up again', async () => {

@@ -1,6 +1,14 @@
 import { BootloomError } from '../../config/errors.ts'
 import { sameContent } from '../../fleet/stale.ts'
-import { type ChangePart, getChange, isOpen, type PartName, type PartState, updatePart } from '../../state/changes.ts'
+import {
+  type ChangePart,
+  getChange,
+  isOpen,
+  listChanges,
+  type PartName,
+  type PartState,
+  updatePart,
+} from '../../state/changes.ts'
 import { channelPointers, moveChannel } from '../../state/channels.ts'
 import { addEvent } from '../../state/events.ts'
 import type { Context } from '../context.ts'
@@ -57,6 +65,20 @@ export async function approve(context: Context, id: string, blueprint?: string):
   return approved
 }
 
+/** What waits for a person, and came to `stable` all the same, by a rollout or by hand, waits no longer. */
+export async function settleArrived(context: Context, blueprint: string): Promise<PartName[]> {
+  const { redis } = context.state
+  const { stable } = await channelPointers(redis, blueprint)
+  if (!stable) return []
+  const settled: PartName[] = []
+  for (const { id, parts } of await listChanges(redis)) {
+    const part = parts.find((one) => one.blueprint === blueprint && one.state === 'held' && one.approvable)
+    if (!part?.bundle || !(await sameContent(context.store, stable, part.bundle))) continue
+    settled.push(...(await approve(context, id, blueprint)))
+  }
+  return settled
+}
+
 /** Stops what is under way where it stands. CHANGE_STATE when nothing is. */
 export async function hold(context: Context, id: string, why: string, blueprint?: string): Promise<PartName[]> {
   const shares = await sharesOf(context, id, blueprint)
@@ -79,7 +101,7 @@ export async function retry(context: Context, id: string, blueprint?: string): P
     id,
     shares,
     isHeld,
-    (part) => ({ state: isComposed(part) ? 'woven' : 'detected', note: 'retried' }),
+    (part) => ({ state: isComposed(part) ? 'woven' : 'detected', note: 'retried', retried: true }),
     (part) => (isComposed(part) ? part : asDetected(part)),
   )
   if (retried.length === 0) throw none(id, 'is held')

@@ -40,3 +40,9 @@ export const note = ({ name, part, work }: Stepping, more: Partial<ChangePart>):
   updatePart(work.context.state.redis, name, (current) =>
     current.state === part.state ? { ...current, ...more } : undefined,
   )
+
+/** Has a share wait until a time (milliseconds since 1970) at which it is looked at again; its way tells it once. */
+export async function wait(step: Stepping, why: string, until: number): Promise<void> {
+  if (step.part.state === 'waiting' && step.part.why === why) await note(step, { until })
+  else await advance(step, 'waiting', { why, until, note: why })
+}

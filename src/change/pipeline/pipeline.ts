@@ -7,7 +7,10 @@ import { type Digest, hexOf } from '../../store/digest.ts'
 import type { Context } from '../context.ts'
 import { impactOf } from '../impact.ts'
 import { impactWork } from '../impact-jobs.ts'
+import { makeUp } from '../make-up.ts'
+import { returnCanaries } from '../verify/return.ts'
 import type { Workshop } from '../workshop.ts'
+import { settleArrived } from './decide.ts'
 import { openFromSources } from './open.ts'
 import { fail } from './road.ts'
 
@@ -89,18 +92,31 @@ export class Pipeline {
     this.#timers.push(setInterval(() => void this.wake(), reconcileEvery).unref())
     const { every } = this.#context.settings.updates
     if (every !== undefined) {
-      this.#timers.push(setInterval(() => void this.#look(every * 60_000), 60_000).unref())
-      void this.#look(every * 60_000)
+      const period = every * 60_000
+      this.#timers.push(setInterval(() => void this.#look(period), Math.min(period, 60_000)).unref())
+      void this.#look(period)
     }
   }
 
-  /** Sees to it that a task is in the queue for every share that has not ended. */
+  /** Sees to it that a task is in the queue for every share that has not ended, and to what was left undone beside them. */
   async wake(): Promise<void> {
     if (!this.#worker) return
     try {
+      await makeUp(this.#context)
+      await returnCanaries(this.#context)
       for (const share of await openParts(this.#context.state.redis)) await this.#add(share)
     } catch (error) {
       this.#context.log.warn({ event: 'changes-not-queued', reason: (error as Error).message })
+    }
+  }
+
+  /** A rollout is over: what waited for a person, and came to its channel by it, waits no longer. */
+  async rolledOut(blueprint: string): Promise<void> {
+    try {
+      for (const share of await settleArrived(this.#context, blueprint)) await this.#thorough(share)
+      await this.wake()
+    } catch (error) {
+      this.#context.log.warn({ event: 'changes-not-settled', blueprint, reason: (error as Error).message })
     }
   }
 
@@ -138,7 +154,8 @@ export class Pipeline {
 
   /** The same look is in the queue once, whichever server's clock brings it. */
   async #look(every: number): Promise<void> {
-    const options = { removeOnComplete: { age: (2 * every) / 1000 }, removeOnFail: { age: (2 * every) / 1000 } }
+    const age = Math.ceil((2 * every) / 1000)
+    const options = { removeOnComplete: { age }, removeOnFail: { age } }
     const jobId = `look.${Math.floor(Date.now() / every)}`
     await this.#queue!.add('look', { task: 'look' }, { jobId, ...options }).catch((error: Error) =>
       this.#context.log.warn({ event: 'changes-not-queued', reason: error.message }),
@@ -175,15 +192,18 @@ export class Pipeline {
 
   async #completed(data: Task): Promise<void> {
     if (data.task !== 'share') return
-    const { change, blueprint } = data
-    const part = await getPart(this.#context.state.redis, { change, blueprint }).catch(() => undefined)
-    if (part?.state === 'promoted' && part.bundle) {
-      const { bundle } = part
-      const jobId = `thorough.${hexOf(bundle).slice(0, 16)}`
-      const options = { jobId, priority: last, removeOnComplete: true, removeOnFail: true }
-      await this.#queue?.add('thorough', { task: 'thorough', blueprint, bundle }, options).catch(() => {})
-    }
+    await this.#thorough(data)
     // Somebody may have had it taken up again while it ended.
     await this.wake()
+  }
+
+  /** What was promoted is woven at the thorough level, too, when there is nothing else to be done. */
+  async #thorough({ change, blueprint }: PartName): Promise<void> {
+    const part = await getPart(this.#context.state.redis, { change, blueprint }).catch(() => undefined)
+    if (part?.state !== 'promoted' || !part.bundle) return
+    const { bundle } = part
+    const jobId = `thorough.${hexOf(bundle).slice(0, 16)}`
+    const options = { jobId, priority: last, removeOnComplete: true, removeOnFail: true }
+    await this.#queue?.add('thorough', { task: 'thorough', blueprint, bundle }, options).catch(() => {})
   }
 }

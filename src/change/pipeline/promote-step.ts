@@ -2,13 +2,20 @@ import type { Blueprint } from '../../blueprint/schema.ts'
 import { sameContent } from '../../fleet/stale.ts'
 import { type ChangeUpdate, updatesOf } from '../../state/changes.ts'
 import { channelPointers } from '../../state/channels.ts'
+import { shortDigest } from '../../store/digest.ts'
 import { wovenBlueprint } from '../applied.ts'
 import { tellPublished } from '../publish.ts'
 import { moveTo } from './move.ts'
-import { advance, type Stepping } from './part.ts'
+import { advance, type Stepping, wait } from './part.ts'
 import { nextOpening } from './windows.ts'
 
-/** Moves `stable` to the candidate when the blueprint's policy lets it; else it is held, or waits for a window. */
+/** Milliseconds after which a share is looked at again that a rollout keeps from its channel. */
+export const rolloutLook = 5000
+
+/**
+ * Moves `stable` to the candidate when the blueprint's policy lets it; else it is held, or waits for a window or for the
+ * end of a rollout.
+ */
 export async function promoteStep(step: Stepping): Promise<void> {
   const { name, part, work } = step
   const { state, store } = work.context
@@ -16,12 +23,20 @@ export async function promoteStep(step: Stepping): Promise<void> {
   const bundle = part.bundle!
   const { candidate, stable } = await channelPointers(state.redis, name.blueprint)
   if (!candidate || !(await sameContent(store, candidate, bundle))) {
-    const why = 'another bundle came to the candidate channel'
+    const other = candidate ? `: ${shortDigest(candidate)}` : ''
+    const why = `another bundle came to the candidate channel${other}`
     await advance(step, 'superseded', { why, note: why })
     return
   }
   const isMoving = part.moved.some(({ channel }) => channel === 'stable')
   if (!isMoving && stable && (await sameContent(store, stable, bundle))) {
+    const from = part.base?.bundle
+    if (from && !(await sameContent(store, from, bundle))) {
+      const reason = 'a rollout, or somebody, brought it there'
+      const move = { channel: 'stable' as const, from, to: stable, at: Date.now(), reason }
+      await advance(step, 'promoted', { moved: [...part.moved, move], note: reason })
+      return
+    }
     const why = 'stable has these files already'
     await advance(step, 'unaffected', { why, note: why })
     return
@@ -34,13 +49,17 @@ export async function promoteStep(step: Stepping): Promise<void> {
     }
     const until = nextOpening(blueprint.windows, Date.now())
     if (until > Date.now()) {
-      const why = 'waits for its maintenance window'
-      await advance(step, 'waiting', { why, until, ...(part.state === 'waiting' ? {} : { note: why }) })
+      await wait(step, 'waits for its maintenance window', until)
       return
     }
   }
-  if (!(await moveTo(step, 'stable', part.approved ? 'approved' : 'promoted'))) {
-    const why = 'nodes did not come up with it, or it was rolled back before'
+  const came = await moveTo(step, 'stable', part.approved ? 'approved' : 'promoted')
+  if (came === 'rollout') {
+    await wait(step, 'waits for the end of a rollout', Date.now() + rolloutLook)
+    return
+  }
+  if (came === 'held' || came === 'rolled back') {
+    const why = keptBecause[came]
     await advance(step, 'held', { why, note: why })
     return
   }
@@ -53,6 +72,12 @@ export async function promoteStep(step: Stepping): Promise<void> {
   })
   await advance(step, 'promoted', {})
 }
+
+/** Why a channel is kept from a bundle. */
+export const keptBecause = {
+  held: 'nodes did not come up with it',
+  'rolled back': 'it was rolled back before',
+} as const
 
 /** What a person must say first; undefined when nobody need be asked. */
 function waitsFor({ promote }: Blueprint, updates: readonly ChangeUpdate[]): string | undefined {

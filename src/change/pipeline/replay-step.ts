@@ -1,3 +1,4 @@
+import { BootloomError } from '../../config/errors.ts'
 import { contentOf } from '../../fleet/stale.ts'
 import type { Stack } from '../../repository/stack.ts'
 import { recordContent } from '../../state/bundles.ts'
@@ -7,9 +8,13 @@ import { remember } from '../work.ts'
 import { inputsOf } from './inputs.ts'
 import { moveTo } from './move.ts'
 import { advance, type Stepping } from './part.ts'
+import { keptBecause } from './promote-step.ts'
 
-/** Replays what was woven, and brings it to the candidate channel. REPLAY_FAILED. */
-export async function replayStep(step: Stepping): Promise<void> {
+/**
+ * Replays what was woven, and brings it to the candidate channel. False while a rollout keeps it from there: it is to be
+ * taken up again. REPLAY_FAILED, CHANNEL_HELD.
+ */
+export async function replayStep(step: Stepping): Promise<boolean> {
   const { name, part, work } = step
   const { context } = work
   const { store, state } = context
@@ -20,7 +25,7 @@ export async function replayStep(step: Stepping): Promise<void> {
   if (applied.record.selectionDigest !== inputs.selection) {
     const why = 'something newer was selected meanwhile'
     await advance(step, 'superseded', { why, note: why })
-    return
+    return true
   }
   if (part.replay !== false) {
     const stack = await store.readJson<Stack>(inputs.stack)
@@ -29,6 +34,11 @@ export async function replayStep(step: Stepping): Promise<void> {
   }
   await remember(context, name.blueprint, { held: undefined })
   await recordContent(state.redis, bundle, await contentOf(store, bundle))
-  await moveTo(step, 'candidate', 'replayed')
+  const came = await moveTo(step, 'candidate', 'replayed')
+  if (came === 'rollout') return false
+  if (came === 'held' || came === 'rolled back') {
+    throw new BootloomError('CHANNEL_HELD', keptBecause[came], { where: `${name.blueprint}/candidate` })
+  }
   await advance(step, 'replayed', { took: performance.now() - began })
+  return true
 }

@@ -5,9 +5,10 @@ import { forgetUpdates, getPart, openParts, type PartName, updatePart } from '..
 import { channelPointers, moveChannel } from '../../state/channels.ts'
 import { wovenBlueprint } from '../applied.ts'
 import type { Context } from '../context.ts'
+import { returnCanaries } from '../verify/return.ts'
 import { remember, type Work } from '../work.ts'
 import type { Stepping } from './part.ts'
-import { promoteStep } from './promote-step.ts'
+import { promoteStep, rolloutLook } from './promote-step.ts'
 import { replayStep } from './replay-step.ts'
 import { verifyStep } from './verify-step.ts'
 import { weaveStep } from './weave-step.ts'
@@ -31,6 +32,7 @@ export async function takeRoad(name: PartName, work: Work): Promise<Taken> {
     work.signal.throwIfAborted()
     const part = await getPart(redis, name)
     const step = { name, part, work }
+    await returnCanaries(work.context)
     if (await goesBehind(name, work.context)) return { until: Date.now() + turn }
     try {
       switch (part.state) {
@@ -38,7 +40,7 @@ export async function takeRoad(name: PartName, work: Work): Promise<Taken> {
           await weaveStep(step)
           break
         case 'woven':
-          await replayStep(step)
+          if (!(await replayStep(step))) return { until: Date.now() + rolloutLook }
           break
         case 'replayed':
           await ((await isToBeVerified(step)) ? verifyStep(step) : promoteStep(step))
@@ -58,7 +60,6 @@ export async function takeRoad(name: PartName, work: Work): Promise<Taken> {
       const typed = asBootloomError(error)
       if (passing.has(typed.code)) throw typed
       await fail(name, typed, work.context)
-      return {}
     }
   }
 }

@@ -9,7 +9,7 @@ export async function verifyStep(step: Stepping): Promise<void> {
   const began = performance.now()
   const { blueprint } = await wovenBlueprint(work.context, name.blueprint)
   const replaced = part.base?.bundle === part.bundle ? null : (part.base?.bundle ?? null)
-  const { holds, by, findings, notes, figures } = await verifyBundle(blueprint, part.bundle!, replaced, work)
+  const { holds, by, findings, notes, figures } = await verifyBundle(name, blueprint, part.bundle!, replaced, work)
   const verified = { by, findings: findings.slice(0, 40), notes: notes.slice(0, 40), figures }
   if (!holds) {
     await note(step, { verified })

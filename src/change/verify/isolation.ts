@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
-import { access, constants, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { lastLines } from '../../config/command.ts'
+import { lastLines, programIsThere } from '../../config/command.ts'
 import { BootloomError } from '../../config/errors.ts'
 import { createNamespace, inside, network, removeNamespace } from '../../machine/namespace.ts'
 import { withLock } from '../../repository/lock.ts'
@@ -31,15 +31,7 @@ const port = 8080
 
 /** Whether virtual machines can be run here: QEMU is installed, and namespaces may be made. */
 export async function machineIsPossible(): Promise<boolean> {
-  if (process.getuid?.() !== 0) return false
-  for (const directory of (process.env.PATH ?? '').split(':')) {
-    const found = await access(join(directory, 'qemu-system-x86_64'), constants.X_OK).then(
-      () => true,
-      () => false,
-    )
-    if (found) return true
-  }
-  return false
+  return process.getuid?.() === 0 && programIsThere('qemu-system-x86_64')
 }
 
 /** One a state directory: two servers on one machine have two. */
@@ -110,6 +102,8 @@ async function serve(namespace: string, place: string, asker: Asker, signal: Abo
       network: { interface: network.bridge, address: network.address },
       dhcp: { subnets: [{ subnet: network.subnet, range: network.range }] },
       http: { port },
+      // A machine in here is told at once what it is to do.
+      fleet: { heartbeat: 1 },
     }),
   )
   const launcher = fileURLToPath(new URL('../../bootloom.sh', import.meta.url))

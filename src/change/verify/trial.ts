@@ -23,6 +23,10 @@ export interface Machine {
   /** What figures of it may be compared with: those of the same. */
   readonly by: string
   boot(candidate: Candidate): Promise<Shown>
+  /** What it shows of a bundle that it runs already; undefined when it runs something else. */
+  shows?(candidate: Candidate): Promise<Shown | undefined>
+  /** Whether it boots when it is told to, so that one more boot costs nobody anything. */
+  isAtHand(): Promise<boolean>
 }
 
 /** The figures of a boot that came up. */
@@ -34,7 +38,7 @@ export async function measureOf(
   store: Store,
 ): Promise<Measure> {
   const ready = boot.stages.findLast(({ stage }) => stage === 'ready')
-  const script = boot.stages.find(({ stage, action }) => stage === 'script' && action === 'boot')
+  const script = boot.stages.findLast(({ stage, action }) => stage === 'script' && isGiven(action))
   const { memTotal, memAvailable } = ready ?? {}
   if (!ready || !script || memTotal === undefined || memAvailable === undefined) {
     throw new BootloomError('INTERNAL', `the boot ${boot.id} has no figures to measure by`)
@@ -48,6 +52,8 @@ export async function measureOf(
     at: Date.now(),
   }
 }
+
+const isGiven = (action: string | undefined): boolean => action === 'boot' || action === 'kexec'
 
 async function sizeOf(bundle: Digest, store: Store): Promise<number> {
   const manifest = await store.readJson<BundleManifest>(bundle)

@@ -2,6 +2,7 @@ import { type Thresholds, thresholdsOf } from '../../blueprint/policy-schema.ts'
 import type { Blueprint } from '../../blueprint/schema.ts'
 import { BootloomError } from '../../config/errors.ts'
 import { contentOf } from '../../fleet/stale.ts'
+import type { PartName } from '../../state/changes.ts'
 import { getMeasure, type Measure, putMeasure } from '../../state/measures.ts'
 import { type Digest, shortDigest } from '../../store/digest.ts'
 import type { Work } from '../work.ts'
@@ -28,6 +29,7 @@ export interface Verification {
  * bundle that it would replace. VERIFY_IMPOSSIBLE where there is nothing to boot it on.
  */
 export async function verifyBundle(
+  share: PartName,
   blueprint: Blueprint,
   bundle: Digest,
   replaced: Digest | null,
@@ -49,7 +51,7 @@ export async function verifyBundle(
   if (by === 'machine' || canary === undefined) {
     throw new BootloomError('VERIFY_IMPOSSIBLE', 'there is nothing to verify it on', { where: blueprint.name })
   }
-  const machine = canaryNode(context, canary, { deadline: canaryDeadline * 1000, signal })
+  const machine = canaryNode(context, canary, { share, deadline: canaryDeadline * 1000, signal })
   return judge(machine, thresholds, candidate, replaced, work)
 }
 
@@ -95,17 +97,20 @@ async function measureBefore(machine: Machine, candidate: Candidate, work: Work)
   if (!(await store.has(candidate.bundle))) return undefined
   const known = await getMeasure(state.redis, await contentOf(store, candidate.bundle))
   if (known?.by === machine.by) return known
-  if (!machine.by.startsWith('qemu')) return undefined
+  const running = await machine.shows?.(candidate)
+  if (!running && !(await machine.isAtHand())) return undefined
   work.progress({ step: 'verify', detail: `${shortDigest(candidate.bundle)}, which it would replace` })
-  const shown = await tried(machine, candidate, work)
+  const shown = running ? await remembered(running, candidate, work) : await tried(machine, candidate, work)
   if (!('failed' in shown)) return shown.measure
   log.warn({ event: 'replaced-bundle-not-up', bundle: candidate.bundle, reason: shown.failed })
   return undefined
 }
 
+const tried = async (machine: Machine, candidate: Candidate, work: Work): Promise<Shown> =>
+  remembered(await machine.boot(candidate), candidate, work)
+
 /** Figures are remembered with what the bundle brings, so that none is booted again only to be compared with. */
-async function tried(machine: Machine, candidate: Candidate, { context: { store, state } }: Work): Promise<Shown> {
-  const shown = await machine.boot(candidate)
+async function remembered(shown: Shown, candidate: Candidate, { context: { store, state } }: Work): Promise<Shown> {
   if (!('failed' in shown)) await putMeasure(state.redis, await contentOf(store, candidate.bundle), shown.measure)
   return shown
 }

@@ -35,6 +35,7 @@ export function virtualMachine(
   const by = `qemu ${ram} MiB`
   return {
     by,
+    isAtHand: async () => true,
     async boot(candidate) {
       const index = ++count
       const machine = await powerOn(isolation, index, ram, candidate)
@@ -56,14 +57,15 @@ export function virtualMachine(
   }
 }
 
-interface Powered {
+export interface Powered {
   readonly mac: string
   readonly serial: SerialLog
   readonly control: string
   readonly process: { ended(): boolean }
 }
 
-async function powerOn(
+/** Assigns a bundle to a machine of its own and switches it on. */
+export async function powerOn(
   { namespace, directory, redis }: Isolation,
   index: number,
   ram: number,
@@ -93,7 +95,7 @@ async function powerOn(
 }
 
 /** Until the machine is ready, or it is plain that it will not be. */
-async function watch(
+export async function watch(
   { redis }: Isolation,
   { mac, serial, process }: Powered,
   deadline: number,
