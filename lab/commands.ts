@@ -43,7 +43,7 @@ export interface LabNodeOptions extends PlaceOptions {
   readonly firmware?: string
   /** MiB. */
   readonly memory?: number
-  /** `virtio-net-pci` or `e1000`. */
+  /** `virtio-net-pci`, `e1000` or `e1000e`. */
   readonly nic?: string
 }
 

@@ -108,16 +108,21 @@ function settingsOf(place: Place): Record<string, unknown> {
   }
 }
 
-function startServer(place: Place, role: 'control' | 'boot', wrapper: readonly string[] = []): Recorded {
+function startServer(
+  place: Place,
+  role: 'control' | 'boot',
+  { wrapper = [], within = role === 'boot' }: { wrapper?: readonly string[]; within?: boolean } = {},
+): Recorded {
   const launcher = join(root, 'src/bootloom.sh')
   const serve = [...wrapper, 'sh', launcher, 'serve', '--config', paths.settings(place), '--role', role]
-  const command = role === 'boot' ? inside(place.name, serve) : serve
+  const command = within ? inside(place.name, serve) : serve
   return startDaemon(place, { what: role, command: [command[0]!, ...command.slice(1)], directory: place.directory })
 }
 
-export async function startControl(place: Place, signal?: AbortSignal): Promise<void> {
+/** `within`: in the namespace, as on a machine that nodes can be reached from; it has no other network then. */
+export async function startControl(place: Place, signal?: AbortSignal, within = false): Promise<void> {
   await untilReady(place, {
-    process: startServer(place, 'control'),
+    process: startServer(place, 'control', { within }),
     named: "the lab's server (control)",
     timeout: 60_000,
     isReady: async () => existsSync(paths.api(place)) && apiAnswers(paths.api(place)),
@@ -132,7 +137,7 @@ export async function startControl(place: Place, signal?: AbortSignal): Promise<
 export async function startBoot(place: Place, signal?: AbortSignal, wrapper: readonly string[] = []): Promise<void> {
   const url = `http://${network.address}:${httpPort}/readyz`
   await untilReady(place, {
-    process: startServer(place, 'boot', wrapper),
+    process: startServer(place, 'boot', { wrapper }),
     named: "the lab's server (boot)",
     timeout: 60_000,
     isReady: () =>

@@ -30,6 +30,8 @@ interface Application {
   /** Answers everything that the traffic asks, or throws. */
   readonly drive: (address: string) => Promise<void>
   readonly restarts: boolean
+  /** A program that it runs at its stop alone: the node is told to boot anew while it learns. */
+  readonly atStop?: string
 }
 
 const applications: Readonly<Record<string, Application>> = {
@@ -43,6 +45,7 @@ const applications: Readonly<Record<string, Application>> = {
   },
   nginx: {
     restarts: false,
+    atStop: '/usr/sbin/start-stop-daemon',
     async drive(address) {
       const page = await beside(['curl', '-s', '-m', '10', `http://${address}/`])
       const style = await beside(['curl', '-s', '-m', '10', `http://${address}/style.css`])
@@ -93,7 +96,7 @@ try {
   await down(place)
 }
 
-async function prove(name: string, { drive, restarts }: Application, store: Store) {
+async function prove(name: string, { drive, restarts, atStop }: Application, store: Store) {
   const { yaml, directory } = await layOut(place, name)
   await api.request('POST', '/v1/blueprints', { yaml, directory })
   await api.job('POST', `/v1/blueprints/${name}/observe`, { fresh: true }, () => {})
@@ -113,6 +116,7 @@ async function prove(name: string, { drive, restarts }: Application, store: Stor
   for (let round = 0; round < 3; round++) await drive(addressOf(full)!)
   if (restarts) await restart()
   await drive(addressOf(full)!)
+  if (atStop) await bootedAnew(node)
   const report = await ended(name, learning, restarts)
   if ((await shown()).node.learning) throw new BootloomError('LAB_FAILED', 'the node learns on')
   const byNode = await known(name, store)
@@ -127,6 +131,7 @@ async function prove(name: string, { drive, restarts }: Application, store: Stor
   await drive(addressOf(alone)!)
   await node.stop()
   const [learned, traced] = [touchedOf(byNode), touchedOf(byStrace)]
+  if (atStop && !learned.has(atStop)) throw new BootloomError('LAB_FAILED', `${atStop} was not learned`)
   const selected = { learned: await selectedOf(name, store), traced: byStrace.selected }
   const result = {
     secondsToGive,
@@ -176,6 +181,15 @@ async function restart(): Promise<void> {
   await startControl(place)
   await startBoot(place)
   api = new ApiClient(paths.api(place))
+}
+
+/** In good order, so that what its services touch at their stop is learned; into the full stack again. */
+async function bootedAnew(node: LabNode): Promise<void> {
+  console.error('  the node is told to boot anew')
+  const since = Date.now()
+  const { exitCode, stderr } = await cli('node', 'reboot', mac)
+  if (exitCode !== 0) throw unanswered(stderr)
+  await watchBoot(api, node, { since, timeout: 240_000 })
 }
 
 async function rebooted(node: LabNode): Promise<WatchedBoot> {

@@ -2,11 +2,15 @@
 # Installs what Bootloom and its lab need on a Debian machine: the packages of packages.txt by apt-get, then what
 # package-lock.json names by npm; then compiles what runs on a node in C. Says what it installs and why; does nothing,
 # quickly, when all is there.
-# `npm start` and `npm test` run it first. Safe to run twice at once.
+# `npm start` and `npm test` run it first; `setup.sh kernel` also installs what kernels are built with. Safe to run twice
+# at once.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 cd "$root"
+
+lists=lab/packages.txt
+[ "${1-}" != kernel ] || lists="$lists lab/packages-kernel.txt"
 
 say() { echo "setup: $*" >&2; }
 fail() {
@@ -16,7 +20,7 @@ fail() {
   exit 1
 }
 
-wanted() { sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' lab/packages.txt; }
+wanted() { sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' $lists; }
 
 # Names that dpkg does not have as fully installed, one a line.
 missing_packages() {
@@ -92,7 +96,7 @@ explain_apt() {
 install_packages() {
   say 'these Debian packages are missing:'
   for name in $missing; do
-    why=$(sed -n "s/^$name[[:space:]]*#[[:space:]]*//p" lab/packages.txt)
+    why=$(sed -n "s/^$name[[:space:]]*#[[:space:]]*//p" $lists)
     printf '         %-22s %s\n' "$name" "$why" >&2
   done
   if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null 2>&1; then

@@ -15,6 +15,7 @@ import {
   removeNodesNamespace,
   withRoomForNodes,
 } from '../storm/network.ts'
+import { treesOf } from '../storm/usage.ts'
 import type { ThrowPlan, ThrowProgress, ThrowReport } from './throw.ts'
 
 export interface WireFindings extends ThrowReport {
@@ -22,7 +23,10 @@ export interface WireFindings extends ThrowReport {
   readonly alive: boolean
   /** Datagrams that came to a socket of the server, and those that the kernel dropped because it was full. */
   readonly datagrams: { readonly read: number; readonly dropped: number }
-  /** Resident set of the server that answers nodes, in bytes: after a quarter of the time, at its most, and at the end. */
+  /**
+   * Resident set of the server that answers nodes and of what it started, in bytes: after a quarter of the time, at its
+   * most, and at the end.
+   */
   readonly memory: { readonly early: number; readonly most: number; readonly end: number }
 }
 
@@ -95,12 +99,16 @@ async function throwAt(place: Place, plan: ThrowPlan, onView: (view: WireView) =
   }
 }
 
-function residentSet(pid: number): number {
-  try {
-    return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
-  } catch {
-    return 0
+function residentSet(root: number): number {
+  let bytes = 0
+  for (const pid of treesOf([root])) {
+    try {
+      bytes += Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
+    } catch {
+      // It ended meanwhile.
+    }
   }
+  return bytes
 }
 
 /** The counters of the process's network namespace (RFC 4113). */

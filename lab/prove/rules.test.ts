@@ -11,25 +11,8 @@ import { servicesOf } from '../../src/blueprint/services.ts'
 import { type Context, openContext } from '../../src/change/context.ts'
 import { silent } from '../../src/config/log.ts'
 import { settingsSchema } from '../../src/config/settings.ts'
-import type { Component } from '../../src/repository/component.ts'
-import { loadComponent } from '../../src/repository/recorded.ts'
-import { updateStack } from '../../src/repository/update.ts'
 import { proofs, type Question } from './rule-proofs.ts'
-
-/** Kept from run to run: installing the stacks takes minutes. */
-const state = '/var/lib/bootloom-prove'
-
-const packages = {
-  languages:
-    'python3-flask gunicorn perl php8.2-cli php8.2-mbstring php8.2-xml ruby ruby-rack nodejs openjdk-17-jre-headless curl ca-certificates tzdata ncurses-bin ncurses-term libterm-readline-gnu-perl less locales',
-  servers:
-    'apache2 libapache2-mod-php8.2 nginx-light libnginx-mod-http-echo postgresql mariadb-server dbus libpam-pwquality openssl ca-certificates tzdata curl',
-} as const
-
-interface Installed {
-  readonly update: Awaited<ReturnType<typeof updateStack>>
-  readonly components: readonly Component[]
-}
+import { type Installed, install, stackNames, state } from './stacks.ts'
 
 let context: Context
 const stacks = new Map<string, Installed>()
@@ -37,12 +20,7 @@ const rules = await loadRules()
 
 beforeAll(async () => {
   context = await openContext(settingsSchema.parse({ state }), silent)
-  for (const [name, list] of Object.entries(packages)) {
-    const deb = { suite: 'bookworm', updates: true, security: true, packages: list.split(' ') }
-    const update = await updateStack({ stack: [{ deb }], kernel: { flavour: 'cloud' } }, context, () => {})
-    const components = await Promise.all(update.stack.components.map((ref) => loadComponent(ref, context.store)))
-    stacks.set(name, { update, components })
-  }
+  for (const name of stackNames) stacks.set(name, await install(name, context))
 })
 afterAll(() => context?.close())
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { kernelOption, kernelValue } from './kernel-fragments.ts'
 import { promotion, verify, windows } from './policy-schema.ts'
 import { absolutePath, listedService, refuseCircles, start, unitName } from './service-schema.ts'
 import { port, probe, workloadStep } from './step-schema.ts'
@@ -71,11 +72,36 @@ export const blueprintSchema = z
       .describe('Where components come from.'),
     kernel: z
       .strictObject({
-        flavour: z.enum(['cloud', 'generic']).default('cloud').describe("Debian's cloud or generic kernel."),
+        flavour: z
+          .enum(['cloud', 'generic', 'lean'])
+          .default('cloud')
+          .describe(
+            "Debian's cloud or generic kernel, or `lean`: one built from Debian's source for the blueprint and its nodes.",
+          ),
+        repack: z
+          .boolean()
+          .default(false)
+          .describe("Compress Debian's kernel anew, smaller; its signature is lost by that."),
+        hardware: z
+          .array(z.string().regex(/^([0-9a-f]{4}:[0-9a-f]{4}|[\x21-\x7e]{3,500})$/i))
+          .min(1)
+          .max(1000)
+          .optional()
+          .describe(
+            "The nodes' devices: modaliases, as /sys/bus/pci/devices/*/modalias has them, or PCI ids such as `8086:1533`.",
+          ),
+        fragments: z
+          .array(z.string().regex(/^[a-z0-9-]+$/))
+          .default([])
+          .describe('Of a lean kernel: fragments of templates/kernel beside those chosen by what is seen.'),
+        options: z
+          .record(kernelOption, kernelValue)
+          .default({})
+          .describe('Of a lean kernel: options of its configuration, without CONFIG_, such as `IPV6: n`.'),
         modules: z
           .array(z.string().regex(/^[A-Za-z0-9_-]+$/))
           .default(['virtio_pci', 'virtio_net'])
-          .describe('Modules by name; what they depend on follows.'),
+          .describe('Modules by name; what they depend on follows. A lean kernel has none.'),
         cmdline: z
           .string()
           .max(1024)
@@ -90,6 +116,12 @@ export const blueprintSchema = z
           ),
       })
       .prefault({}),
+    root: z
+      .enum(['auto', 'files', 'squashfs'])
+      .default('auto')
+      .describe(
+        'How the packages stand in the RAM of a node: as files, or compressed in one image of which what is touched is unpacked; `auto`: an image where they are large.',
+      ),
     start: start.optional().describe('How the application is started, where no unit of the stack says so.'),
     service: unitName.optional().describe('The systemd unit of the stack that says how the application is started.'),
     services: z
@@ -103,6 +135,17 @@ export const blueprintSchema = z
     workload: z.array(workloadStep).max(1000).default([]).describe('What to drive while watching, after the probe.'),
     keep: z.array(z.string().max(4096)).default([]).describe('Globs of paths kept whether observed or not.'),
     drop: z.array(z.string().max(4096)).default([]).describe('Globs of paths left out whatever asks for them.'),
+    granularity: z
+      .strictObject({
+        page: z
+          .array(z.string().max(4096))
+          .default([])
+          .describe(
+            'Globs of read-only files of the packages of which a node gets only the pages that were read while the application was watched, where it keeps them.',
+          ),
+      })
+      .prefault({})
+      .describe('How much of a file is kept: all of it, unless named here.'),
     files: z.array(addedFile).default([]).describe('Files added to the bundle.'),
     onMiss: z
       .enum(['deny', 'fetch'])
@@ -139,7 +182,12 @@ export const blueprintSchema = z
       ),
     windows: windows.default([]).describe('When Bootloom may move `stable`; at any time unless named.'),
   })
-  .superRefine(({ start, service, services }, context) => {
+  .superRefine(({ start, service, services, kernel }, context) => {
+    const refuse = (path: string[], message: string) => context.addIssue({ code: 'custom', message, path })
+    if (kernel.flavour === 'lean') {
+      if (kernel.repack) refuse(['kernel', 'repack'], "is for Debian's kernels; a lean one is packed as tightly")
+    } else if (kernel.fragments.length > 0) refuse(['kernel', 'fragments'], 'is for the lean flavour')
+    else if (Object.keys(kernel.options).length > 0) refuse(['kernel', 'options'], 'is for the lean flavour')
     const given = Object.entries({ start, service, services }).flatMap(([key, value]) => (value ? [key] : []))
     if (given.length > 1) {
       context.addIssue({ code: 'custom', message: `takes one of ${given.join(' and ')}`, path: [given[1]!] })

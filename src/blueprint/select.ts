@@ -4,7 +4,9 @@ import type { Digest } from '../store/digest.ts'
 import type { Store } from '../store/store.ts'
 import { addedFiles } from './added-files.ts'
 import { keep } from './keep.ts'
+import { keptPages } from './kept-pages.ts'
 import { type Layers, layersOf } from './layers.ts'
+import type { Pages, PagesRead } from './pages.ts'
 import type { Profile } from './profile.ts'
 import { loadRules, type Rule } from './rules.ts'
 import type { Blueprint } from './schema.ts'
@@ -21,6 +23,8 @@ export interface SelectInput {
   readonly profileDigest: Digest
   /** Paths added because the bundle was found to lack them, and what found it. */
   readonly widened?: readonly Widened[]
+  /** Which pages were read of files that may be kept by page, while the application was watched. */
+  readonly pages?: Readonly<Record<string, PagesRead>> | undefined
   /** Holds the components' contents; takes those of the blueprint's `files`. */
   readonly store: Store
   /** Those of templates/rules unless given. */
@@ -46,7 +50,7 @@ export async function select(input: SelectInput): Promise<Selection> {
     blueprint: blueprint.name,
     stack: input.stackDigest,
     profile: input.profileDigest,
-    parts: partsOf(kept, layers, components, refs),
+    parts: partsOf(kept, layers, components, refs, await keptPages([...kept.keys()], layers, input)),
   }
 }
 
@@ -55,11 +59,13 @@ function partsOf(
   { at }: Layers,
   components: readonly Component[],
   refs: readonly ComponentRef[],
+  pages: ReadonlyMap<string, Pages>,
 ): SelectedPart[] {
   const files: SelectedFile[][] = components.map(() => [])
   for (const [path, reason] of kept) {
     const { entry, layer } = at.get(path)!
-    files[layer]!.push({ ...entry, reason })
+    const some = pages.get(path)
+    files[layer]!.push({ ...entry, reason, ...(some === undefined ? {} : { pages: some }) })
   }
   return components.flatMap(({ mtime }, layer) => {
     const own = files[layer]!.sort((a, b) => (a.path < b.path ? -1 : 1))

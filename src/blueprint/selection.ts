@@ -1,5 +1,6 @@
 import type { ComponentRef, Entry } from '../repository/component.ts'
 import type { Digest } from '../store/digest.ts'
+import type { Pages } from './pages.ts'
 
 /** Why a file is in the bundle. `by` names the run, the rule, the file or the blueprint line that asked for it. */
 export interface Reason {
@@ -12,6 +13,8 @@ export interface Reason {
 /** A path that a bundle was found to lack, and so is kept from then on. */
 export interface Widened {
   readonly path: string
+  /** Of a file that is kept by page: these as well; without them, all of it. */
+  readonly pages?: Pages | undefined
   /** What found it: `replay`, or the node that missed it. */
   readonly by: string
   /** Milliseconds since 1970. */
@@ -20,6 +23,8 @@ export interface Widened {
 
 export interface SelectedFile extends Entry {
   readonly reason: Reason
+  /** Those that are kept, where not all of the file is. */
+  readonly pages?: Pages
 }
 
 /** One component's part of a selection: what becomes one segment. */

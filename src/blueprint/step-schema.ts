@@ -66,7 +66,9 @@ export const workloadStep = z.union([
   z.strictObject({
     rotate: z
       .literal(true)
-      .describe('Move the logs below /var/log away, as logrotate does, and have the services reload.'),
+      .describe(
+        "Rotate the logs by the packages' own files in /etc/logrotate.d, their scripts included; where none of those says anything, move the logs below /var/log away and have the services reload.",
+      ),
   }),
   z.strictObject({ restart: z.literal(true).describe('Stop the services and start them again.') }),
   z.strictObject({ wait: z.number().min(0).max(60).describe('Seconds to let the application be.') }),

@@ -9,6 +9,7 @@ import { BootloomError } from '../config/errors.ts'
 import { withApi } from './api.ts'
 import { applyFile, blueprintPath } from './apply.ts'
 import { addCommand, addNoun } from './command.ts'
+import { addFat } from './fat.ts'
 import { addMisses } from './misses.ts'
 import { bytesText, printResult, remark, table } from './output.ts'
 import { addWhy } from './why.ts'
@@ -103,6 +104,7 @@ export function addBlueprint(program: Command): void {
     })
 
   addWhy(blueprint)
+  addFat(blueprint)
   addMisses(blueprint)
 }
 

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { Weight } from '../change/weigh/weight.ts'
 import type { BundleConfig, BundleSummary, ForeignConfig } from '../compose/bundle-format.ts'
 import type { Verdict } from '../state/replays.ts'
 import { shortDigest } from '../store/digest.ts'
@@ -6,6 +7,7 @@ import { withApi } from './api.ts'
 import { addCommand, addNoun } from './command.ts'
 import { bytesText, printResult, remark, table, timeText } from './output.ts'
 import { verdictText } from './verdict.ts'
+import { renderWeight } from './weight.ts'
 
 /** A bundle as the API shows it: what lists show of it, and its config. */
 type BundleDetails = BundleSummary & { readonly config?: BundleConfig | ForeignConfig; readonly replay?: Verdict }
@@ -44,6 +46,18 @@ export function addBundle(program: Command): void {
     const details = await withApi(command, (api) => api.get<BundleDetails>(`/v1/bundles/${encodeURIComponent(digest)}`))
     await printResult(command, details, render)
   })
+
+  addCommand(bundle, {
+    words: 'weigh <digest>',
+    description: 'Boot a bundle in a virtual machine and tell where its bytes on the wire and its memory go.',
+    example: 'bootloom bundle weigh 3f2a9c --memory 256',
+  })
+    .option('--memory <MiB>', 'memory of the machine', Number)
+    .action(async (digest: string, { memory }: { memory?: number }, command: Command) => {
+      const path = `/v1/bundles/${encodeURIComponent(digest)}/weigh`
+      const weight = await withApi(command, (api) => api.job<Weight>(path, memory === undefined ? {} : { ram: memory }))
+      await printResult(command, weight, renderWeight)
+    })
 }
 
 async function render({ config, replay, ...summary }: BundleDetails): Promise<string> {
@@ -55,6 +69,8 @@ async function render({ config, replay, ...summary }: BundleDetails): Promise<st
     `blueprint   ${summary.blueprint}, ${summary.level}`,
     `kernel      ${size(summary.kernelBytes)}${config ? `, ${config.kernel.release}` : ''}`,
     `initramfs   ${size(summary.initramfsBytes)}, ${summary.files} files, ${size(summary.rawBytes)} unpacked`,
+    ...(config?.root ? [`root        ${config.root.format}: an image of ${config.root.files} files`] : []),
+    ...(config?.kernel.drivers ? [`drivers     ${config.kernel.drivers.join(', ')}, for its nodes' devices`] : []),
     `full stack  ${size(summary.fullStackBytes)}`,
     ...(config ? [`cmdline     ${config.cmdline}`] : []),
     `replay      ${replay ? verdictText(replay) : 'never replayed'}`,

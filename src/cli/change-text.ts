@@ -44,7 +44,18 @@ function partLines(part: Part, bytes: (value: number) => string): string[] {
     const took_ = took === undefined ? '' : `  took ${durationText(took)}`
     lines.push(`  ${timeText(at)}  ${state}${took_}${note ? `  ${note}` : ''}`)
   }
-  return lines
+  return [...lines, ...links(part)]
+}
+
+/** Where more is to be read of what it is about. */
+function links({ blueprint, bundle, moved, updates, verified }: Part): string[] {
+  const shown = bundle ? [`bootloom bundle show ${shortDigest(bundle)}`] : []
+  const channels = moved.length > 0 ? [`bootloom channel history ${blueprint}`] : []
+  const [flaw] = updates.flatMap(({ fixes }) => fixes)
+  const impact = flaw ? [`bootloom impact --cve ${flaw}`] : []
+  const node = verified && /^[0-9a-f:]{17}$/.test(verified.by) ? [`bootloom node show ${verified.by}`] : []
+  const all = [...shown, ...channels, ...impact, ...node]
+  return all.length > 0 ? [colors.dim(`  see      ${all.join(', ')}`)] : []
 }
 
 const mostLines = 12

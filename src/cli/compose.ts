@@ -4,6 +4,7 @@ import { shortDigest } from '../store/digest.ts'
 import { withApi } from './api.ts'
 import { blueprintPath, ensureApplied } from './apply.ts'
 import { addCommand } from './command.ts'
+import { leanLines } from './kernel.ts'
 import { bytesText, durationText, printResult, table } from './output.ts'
 import { verdictText } from './verdict.ts'
 
@@ -60,9 +61,18 @@ async function render(composed: ComposeReport): Promise<string> {
     `full stack   ${fullStack.files} files, ${size(fullStack.bytes)}${share}`,
     `initramfs    ${size(totals.size)}, kernel ${size(totals.kernel)}, together ${size(totals.size + totals.kernel)}`,
     `segments     ${reused} reused, ${woven.length} woven in ${durationText(seconds * 1000)}`,
+    ...(composed.root ? rootLines(composed.root, size) : []),
+    ...(composed.kernel ? leanLines(composed.kernel) : []),
     ...replayLines(replay),
+    ...(composed.warnings ?? []).map((warning) => `warning      ${warning}`),
     `bundle       ${shortDigest(digest)}`,
   ].join('\n')
+}
+
+/** How the packages stand on a node, and what that comes to. */
+function rootLines({ format, why, wire, memory }: NonNullable<ComposeReport['root']>, size: (bytes: number) => string) {
+  const held = format === 'squashfs' ? 'as an image, and what is read of it' : 'as files'
+  return [`root         ${format} (${why}): ${size(wire)} on the wire, ${size(memory)} of RAM ${held}`]
 }
 
 /** What was added on the way stands in the rounds before the last. */

@@ -85,7 +85,7 @@ function cells({
     from === null ? '–' : `${files.length} of ${kept}`,
     channels.join(', ') || '–',
     nodes,
-    pin ? `${word}; ${pinText(pin)}` : word,
+    pin ? `${word}; pinned to ${pinText(pin)}` : word,
   ]
 }
 

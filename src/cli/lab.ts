@@ -109,7 +109,7 @@ function addMachines(lab: Command): void {
     example: 'bootloom lab node 1',
   })
     .option('--firmware <kind>', 'bios (default), undionly, uefi-pxe or uefi-http')
-    .option('--nic <model>', 'virtio-net-pci (default) or e1000')
+    .option('--nic <model>', 'virtio-net-pci (default), e1000 or e1000e')
     .option('--memory <MiB>', 'its memory', wholeNumber)
     .option('--mac <mac>', 'its MAC address (default 52:54:00:aa:00:NN)')
     .addOption(new Option('--reset', 'press its reset button').conflicts(['stop', 'console']))

@@ -34,7 +34,7 @@ const cells = (miss: ListedMiss): (string | number)[] => [
   miss.count,
   new Date(miss.lastAt).toISOString().replace('T', ' ').slice(0, 19),
   miss.took === undefined ? '' : `${miss.took} ms`,
-  miss.outcome,
+  miss.page === undefined ? miss.outcome : `${miss.outcome} page ${miss.page}`,
   miss.accepted ? 'accepted' : '',
 ]
 

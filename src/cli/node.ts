@@ -1,14 +1,16 @@
 import type { Command } from 'commander'
 import type { Currency } from '../fleet/currency.ts'
 import type { NodeRecord, Sighting } from '../state/nodes.ts'
+import type { PendingPatch } from '../state/pending.ts'
 import type { Pin } from '../state/pins.ts'
 import { withApi } from './api.ts'
 import { addCommand, addNoun } from './command.ts'
-import { currencyText } from './currency.ts'
+import { currencyText, pendingText } from './currency.ts'
 import { optionsFrom } from './dhcp-options.ts'
 import { addNodeDrift } from './node-drift.ts'
 import { addNodePower, sendPowerLogin } from './node-power.ts'
-import { ageText, printResult, remark, table, timeText } from './output.ts'
+import { printResult, remark, table, timeText } from './output.ts'
+import { pinText } from './pin.ts'
 import { assignmentText, type NodeDetails, renderNode } from './timeline.ts'
 import { sendUserData } from './user-data.ts'
 
@@ -20,6 +22,8 @@ type NodeRow = NodeRecord &
     readonly currency?: Currency
     /** Of the blueprint that it is assigned. */
     readonly pins?: readonly Pin[]
+    /** What a change has found for that blueprint, and not brought to it. */
+    readonly pending?: readonly PendingPatch[]
   }
 
 interface SetOptions {
@@ -80,7 +84,7 @@ export function addNode(program: Command): void {
       if (nodes.length === 0) remark(command, 'No node yet: `bootloom node set MAC --blueprint NAME` makes one known.')
       await printResult(command, nodes, (rows) =>
         table(
-          ['mac', 'hostname', 'boots', 'bundle', 'runs', '>age', 'state', 'pins', 'groups', 'last seen'],
+          ['mac', 'hostname', 'boots', 'bundle', 'runs', '>age', 'state', 'pending', 'pins', 'groups', 'last seen'],
           rows.map(nodeCells),
         ),
       )
@@ -111,10 +115,20 @@ export function addNode(program: Command): void {
   })
 }
 
-function nodeCells({ mac, hostname = '', assignment, groups, currency, pins = [], ...row }: NodeRow): string[] {
+function nodeCells({
+  mac,
+  hostname = '',
+  assignment,
+  groups,
+  currency,
+  pins = [],
+  pending = [],
+  ...row
+}: NodeRow): string[] {
   const lastSeen = Math.max(row.lastSeen ?? 0, row.heardAt ?? 0)
   const boots = assignmentText(assignment ?? currency?.assigned)
-  const pinned = pins.map((pin) => `${pin.package} ${pin.version} for ${ageText(Date.now() - pin.at)}`)
+  const pinned = pins.map((pin) => `${pin.package} ${pinText(pin)}`)
   const seen = lastSeen ? timeText(lastSeen) : 'never'
-  return [mac, hostname, boots, ...currencyText(currency), pinned.join(', '), groups.join(', '), seen]
+  const told = [pendingText(pending), pinned.join('; '), groups.join(', '), seen]
+  return [mac, hostname, boots, ...currencyText(currency), ...told]
 }

@@ -34,7 +34,12 @@ export function addObserve(program: Command): void {
     .option('--fresh', 'forget what earlier runs found')
     .option('--watch', 'show files as they are touched')
     .option('--diff', 'list what this run added to those before it')
-    .addHelpText('after', '\nNAME is an applied blueprint, a ready-made one (apache, redis), or a blueprint file.')
+    .addHelpText(
+      'after',
+      `
+NAME is an applied blueprint, a ready-made one (apache, redis), or a blueprint file.
+What services touch at their stop, a node tells when it is booted anew while it learns: bootloom node reboot MAC.`,
+    )
     .action(async (nameOrFile: string, { diff, ...flags }: ObserveFlags, command: Command) => {
       requireFit(flags)
       const outcome = await withApi(command, async (api) => {

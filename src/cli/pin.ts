@@ -63,6 +63,6 @@ const cells = ({ blueprint, package: name, version, at, until, reason }: Pin): (
 /** `until` is where the last day ends. */
 const lastDay = (until: number): string => new Date(until - 1).toISOString().slice(0, 10)
 
-/** `pinned to 3.0.20-1 for 12 d, until 2031-03-01: TICKET-17` */
+/** `3.0.20-1 for 12 d, until 2031-03-01: TICKET-17` */
 export const pinText = ({ version, at, until, reason }: Pin): string =>
-  `pinned to ${version} for ${ageText(Date.now() - at)}, until ${lastDay(until)}: ${reason}`
+  `${version} for ${ageText(Date.now() - at)}, until ${lastDay(until)}: ${reason}`

@@ -11,6 +11,7 @@ import { addDoctor } from './doctor.ts'
 import { addEvents } from './events.ts'
 import { addGroup } from './group.ts'
 import { addImpact } from './impact.ts'
+import { addKernel } from './kernel.ts'
 import { addLab } from './lab.ts'
 import { addLease } from './lease.ts'
 import { addNode } from './node.ts'
@@ -40,6 +41,7 @@ export function buildProgram(): Command {
     addObserve,
     addCompose,
     addBundle,
+    addKernel,
     addChannel,
     addChange,
     addRollback,

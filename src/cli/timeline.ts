@@ -1,7 +1,9 @@
 import colors from 'picocolors'
+import { deviceText } from '../fleet/devices.ts'
 import type { TimelineEntry } from '../fleet/timeline.ts'
 import type { Boot } from '../state/boots.ts'
 import type { Hold } from '../state/channels.ts'
+import type { Hardware } from '../state/hardware.ts'
 import type { Assignment, NodeRecord } from '../state/nodes.ts'
 import type { Tries } from '../state/tries.ts'
 import { shortDigest } from '../store/digest.ts'
@@ -19,6 +21,8 @@ export interface NodeDetails {
   readonly answer: { readonly bundle?: string; readonly gaveUp?: string }
   readonly tries: Tries
   readonly hold: Hold | null
+  /** What it told of its devices. */
+  readonly hardware: Hardware | null
   readonly boots: readonly ShownBoot[]
 }
 
@@ -33,7 +37,7 @@ export function assignmentText(assignment: Assignment | null | undefined): strin
 
 /** A node, what it is assigned to, and its newest boots as timelines. */
 export async function renderNode(
-  { node, assignment, boots, ...troubles }: NodeDetails,
+  { node, assignment, boots, hardware, ...troubles }: NodeDetails,
   count: number,
 ): Promise<string> {
   const facts: [string, string][] = [['node', node.mac]]
@@ -44,6 +48,7 @@ export async function renderNode(
   facts.push(['boots', assignmentText(assignment) + via])
   facts.push(...learningFacts(node))
   facts.push(...troubleFacts(troubles))
+  facts.push(...hardwareFacts(hardware))
   const parts = [facts.map(([name, value]) => `${colors.dim(name.padEnd(9))}${value}`).join('\n')]
   for (const boot of boots.slice(0, count)) parts.push(await renderBoot(boot))
   if (boots.length === 0) parts.push('It has not booted yet.')
@@ -72,6 +77,20 @@ function troubleFacts({ answer, tries, hold }: Pick<NodeDetails, 'answer' | 'tri
   }
   if (hold) facts.push(['on hold', colors.yellow(`${shortDigest(hold.bundle)} since ${timeText(hold.at)}`)])
   return facts
+}
+
+/** Its PCI devices by class and id, and how many others it told of. */
+function hardwareFacts(hardware: Hardware | null): [string, string][] {
+  if (!hardware) return []
+  const devices = hardware.modaliases.map(deviceText)
+  const named = devices.filter((text, index) => text !== hardware.modaliases[index])
+  const others = devices.length - named.length
+  const told = `told ${timeText(hardware.at)}; all of them with --json`
+  return [
+    ['hardware', `${devices.length} devices, ${told}`],
+    ...named.map((text): [string, string] => ['', text]),
+    ...(others > 0 ? [['', `and ${others} of the board itself`] as [string, string]] : []),
+  ]
 }
 
 /** Each stage with the time since the first one, what it took, and the bytes sent for it. */

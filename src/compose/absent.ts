@@ -1,5 +1,6 @@
 import { parseGlob } from '../blueprint/glob.ts'
 import { layersOf } from '../blueprint/layers.ts'
+import { lineWord, wordText } from '../blueprint/line-word.ts'
 import type { Blueprint } from '../blueprint/schema.ts'
 import type { Component, Entry } from '../repository/component.ts'
 import { canonicalJson, type Digest, hexOf, isDigest } from '../store/digest.ts'
@@ -38,7 +39,9 @@ export function absentText(
   }
   return components
     .flatMap(({ mtime, name, version }, layer) =>
-      lines[layer]!.length === 0 ? [] : [`c ${mtime} ${word(name)} ${word(version || '-')}`, ...lines[layer]!.sort()],
+      lines[layer]!.length === 0
+        ? []
+        : [`c ${mtime} ${lineWord(name)} ${lineWord(version || '-')}`, ...lines[layer]!.sort()],
     )
     .map((line) => `${line}\n`)
     .join('')
@@ -79,17 +82,11 @@ const covered = /^\/(dev|proc|sys|\.bootloom)(\/|$)/
 
 function lineOf({ type, mode, uid, gid, size, digest, target }: Entry, path: string): string | undefined {
   const owner = `${mode.toString(8)} ${uid} ${gid}`
-  if (type === 'dir') return `d ${owner} ${word(path)}`
-  if (type === 'file' && digest !== undefined) return `f ${owner} ${size} ${hexOf(digest)} ${word(path)}`
-  if (type === 'symlink' && target) return `l ${uid} ${gid} ${word(target)} ${word(path)}`
+  if (type === 'dir') return `d ${owner} ${lineWord(path)}`
+  if (type === 'file' && digest !== undefined) return `f ${owner} ${size} ${hexOf(digest)} ${lineWord(path)}`
+  if (type === 'symlink' && target) return `l ${uid} ${gid} ${lineWord(target)} ${lineWord(path)}`
   return undefined
 }
-
-const word = (text: string): string =>
-  text.replace(/[\0-\x20%\x7f]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
-
-const plain = (text: string): string =>
-  text.replace(/%([0-9A-F]{2})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
 
 interface AbsentFile {
   readonly type: 'dir' | 'file' | 'symlink'
@@ -109,22 +106,24 @@ export function parseAbsent(text: string): Absent {
   let component = ''
   for (const line of text.split('\n')) {
     const words = line.split(' ')
-    if (words[0] === 'c') component = plain(words[2] ?? '')
+    if (words[0] === 'c') component = wordText(words[2] ?? '')
     const type = types[words[0] as keyof typeof types]
     if (type === undefined) continue
     const digest = `sha256:${words[5]}`
     const content = type === 'file' && isDigest(digest) ? { digest, size: Number(words[4]) } : {}
-    absent.set(plain(words.at(-1)!), { type, component, ...content })
+    absent.set(wordText(words.at(-1)!), { type, component, ...content })
   }
   return absent
 }
 
 /**
- * What a node that only tells of misses needs to know of them: FNV-1a hashes (32 bits) of the paths, ascending,
- * little-endian. A name that merely shares a hash is told too, and dropped by the server.
+ * What a node that only tells of misses needs to know of them: FNV-1a hashes (32 bits) of the paths, and of the
+ * directories that they stand in with a slash behind, ascending, little-endian. A name that merely shares a hash is told
+ * too, and dropped by the server; what is asked for in another directory may be left out in the node's kernel.
  */
 export function absentNames(paths: Iterable<string>): Buffer {
-  const hashes = Uint32Array.from(new Set([...paths].map(hashOf))).sort()
+  const named = [...paths].flatMap((path) => [path, path.slice(0, path.lastIndexOf('/') + 1)])
+  const hashes = Uint32Array.from(new Set([...new Set(named)].map(hashOf))).sort()
   const bytes = Buffer.alloc(hashes.length * 4)
   for (const [index, hash] of hashes.entries()) bytes.writeUInt32LE(hash, index * 4)
   return bytes

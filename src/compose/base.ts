@@ -102,6 +102,23 @@ export function planDrivers(
   }
 }
 
+/** Where init has the kernel look for firmware, beside nobody's /lib. */
+export function planFirmware(
+  kernel: Component,
+  files: readonly { readonly name: string; readonly entry: Entry }[],
+): SegmentPlan {
+  const directory = `${ownDirectory}/firmware`
+  const entries = files.map(({ name, entry }) => file(`${directory}/${name}`, entry.digest!, entry.size, 0o644))
+  const parents = new Set(entries.flatMap(({ path }) => parentsOf(path)))
+  return {
+    name: 'firmware',
+    version: kernel.version,
+    kind: 'firmware',
+    mtime: kernel.mtime,
+    entries: [...[...parents].map((path) => plainDirectory(path)), ...entries],
+  }
+}
+
 /** How the application is started, as init reads it. */
 export async function planApplication(files: readonly DescriptionFile[], store: Store): Promise<SegmentPlan> {
   const directory = `${ownDirectory}/app`

@@ -46,6 +46,10 @@ export interface BundleConfig {
     readonly version: string
     /** Whether a running node enters it without its firmware, where the blueprint says so. */
     readonly kexec?: boolean
+    /** Of a kernel that was built for the blueprint: what it was configured with. */
+    readonly fragments?: readonly string[]
+    /** Modules that are there for the nodes' devices alone, by name. */
+    readonly drivers?: readonly string[]
   }
   /** Same order as the manifest's segment layers. */
   readonly segments: readonly SegmentSummary[]
@@ -53,6 +57,11 @@ export interface BundleConfig {
   readonly fullStack: { readonly files: number; readonly bytes: number }
   /** What a running node may miss (compose/absent.ts), and what is done then; not there when nothing is left out. */
   readonly misses?: { readonly onMiss: 'deny' | 'fetch'; readonly absent: Digest }
+  /**
+   * Where the packages are one image: the plans that it was woven from, as JSON, and how many paths it has, which
+   * `fileCount` counts as one.
+   */
+  readonly root?: { readonly format: 'squashfs'; readonly contents: Digest; readonly files: number }
   /** Of a full stack that a node learns from: the paths that it may tell of (compose/learn.ts). */
   readonly learns?: Digest
 }
@@ -60,7 +69,7 @@ export interface BundleConfig {
 export interface SegmentSummary {
   readonly name: string
   readonly version: string
-  /** `base`, `drivers`, `application` (how it is started), or the kind of the component. */
+  /** `base`, `drivers`, `application` (how it is started), `image` (the packages together), or the component's kind. */
   readonly kind: string
   readonly files: number
   /** Bytes of the cpio before compression. */

@@ -5,24 +5,29 @@ import { servicesOf } from '../blueprint/services.ts'
 import { BootloomError } from '../config/errors.ts'
 import type { Logger } from '../config/log.ts'
 import type { OnProgress } from '../config/progress.ts'
-import type { Component } from '../repository/component.ts'
+import type { Component, Entry } from '../repository/component.ts'
 import { kernelImage } from '../repository/kernel.ts'
 import { loadComponent } from '../repository/recorded.ts'
 import type { Stack } from '../repository/stack.ts'
 import { type BundleSummary, putBundle } from '../state/bundles.ts'
 import type { State } from '../state/redis.ts'
-import { canonicalJson, type Digest, digestOf } from '../store/digest.ts'
-import type { Descriptor, Store } from '../store/store.ts'
+import type { Digest } from '../store/digest.ts'
+import type { Store } from '../store/store.ts'
 import { lackingOf } from './absent.ts'
 import { describeApplication } from './application.ts'
-import { planApplication, planBase, planDrivers } from './base.ts'
+import { planApplication, planBase, planDrivers, planFirmware } from './base.ts'
 import { bundleCommandLine } from './boot-arguments.ts'
-import { type BundleConfig, type BundleManifest, type Level, mediaTypes } from './bundle-format.ts'
+import type { BundleConfig, BundleManifest, Level } from './bundle-format.ts'
+import { type ComposedRoot, filesIn, rootOf } from './composed-root.ts'
+import { imagePath } from './image.ts'
 import { initramfsParts } from './initramfs.ts'
 import { planLearning, writeLearnable } from './learn.ts'
 import { planMisses } from './misses.ts'
+import { hasPages, planPages, withoutPages } from './pages.ts'
 import { planParts, type SegmentPlan } from './plan.ts'
+import { imageOf, isImaged, type RootChoice } from './root.ts'
 import { weaveSegments } from './segment.ts'
+import { writeBundle } from './write-bundle.ts'
 
 interface ComposeRequest {
   readonly blueprint: Blueprint
@@ -31,8 +36,20 @@ interface ComposeRequest {
   readonly stackDigest: Digest
   readonly selection: Selection
   readonly selectionDigest: Digest
+  /** What it boots, where that is not the stack's own kernel as it is. */
+  readonly kernel?: {
+    readonly component: Component
+    /** Of a lean one, by name. */
+    readonly fragments?: readonly string[] | undefined
+    /** Modules that are there for the nodes' devices alone, by name. */
+    readonly drivers?: readonly string[]
+  }
   /** The kernel modules that the node needs, in the order in which they are loaded. */
   readonly modules: readonly { readonly path: string; readonly digest: Digest; readonly size: number }[]
+  /** What they load, by the name that the kernel asks for it. */
+  readonly firmware?: readonly { readonly name: string; readonly entry: Entry }[]
+  /** Default: files. */
+  readonly root?: RootChoice
   readonly level: Level
   /** 1 to 22: what `level` means by the settings. */
   readonly zstdLevel: number
@@ -45,6 +62,7 @@ interface ComposeRequest {
 
 interface Composed {
   readonly digest: Digest
+  readonly root: ComposedRoot
   readonly manifest: BundleManifest
   readonly config: BundleConfig
   readonly summary: BundleSummary
@@ -64,14 +82,23 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
   const { blueprint, stack, selection, level, context } = request
   const { store } = context
   const started = performance.now()
-  const kernel = await loadComponent(stack.kernel, store)
-  const image = kernelImage(kernel)
+  const kernel = request.kernel?.component ?? (await loadComponent(stack.kernel, store))
+  const fragments = request.kernel?.fragments
+  const kernelFile = kernelImage(kernel)
   const components = await Promise.all(stack.components.map((ref) => loadComponent(ref, store)))
   const kept = await orderedPlans(request, kernel, components)
   const { onMiss } = blueprint
-  const lacking = request.unlisted ? undefined : lackingOf(components, kept, blueprint)
+  // Misses are told by probes, which a lean kernel has only where they are asked for.
+  const told = onMiss === 'fetch' || fragments === undefined || fragments.includes('misses')
+  // Of pages, by what mounts them, whatever the kernel.
+  const lacks = told || hasPages(selection)
+  const lacking = request.unlisted || !lacks ? undefined : lackingOf(components, kept, blueprint)
   const misses = lacking?.text ? await planMisses(onMiss, lacking, store) : undefined
-  const plans = [...kept, ...(misses ? [misses.plan] : []), ...(request.learns ? [await planLearning(store)] : [])]
+  const plans = [
+    ...kept,
+    ...(misses && told ? [misses.plan] : []),
+    ...(request.learns ? [await planLearning(store)] : []),
+  ]
   let done = 0
   const weaving = weaveSegments(plans, request.zstdLevel, context, {
     signal,
@@ -79,6 +106,8 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
   })
   // Counted while Redis and the disk are asked for the segments.
   const fileCount = countFiles(plans)
+  const image = kept.find((plan) => plan.image)?.image
+  const contents = image && (await store.writeJson(image))
   const fullStack = layersOf(components).size
   const { segments, stored, recorded } = await weaving
   // Awaited below, by what refers to the segments.
@@ -99,20 +128,31 @@ export async function compose(request: ComposeRequest, progress: OnProgress, sig
     kernel: {
       release: kernel.name,
       version: kernel.version,
-      ...(blueprint.kernel.kexec === undefined ? {} : { kexec: blueprint.kernel.kexec }),
+      ...kexecOf(blueprint),
+      ...(fragments ? { fragments } : {}),
+      ...(request.kernel?.drivers?.length ? { drivers: request.kernel.drivers } : {}),
     },
     segments: segments.map(({ summary }) => summary),
     fullStack,
     ...(misses ? { misses: { onMiss, absent: misses.absent } } : {}),
     ...(request.learns ? { learns: await writeLearnable(kept, store) } : {}),
+    ...(image && contents ? { root: { format: 'squashfs', contents, files: filesIn(image) } } : {}),
   }
-  const { manifest, digest, named } = await writeBundle(request, config, image, stored)
-  const composed = { digest, manifest, config, reused: plans.length - woven.length, woven }
+  const naming = { blueprint: blueprint.name, level, unlisted: request.unlisted === true, store }
+  const { manifest, digest, named } = await writeBundle(naming, config, kernelFile, stored)
+  const root = rootOf(request.root, kept, config)
+  const composed = { digest, manifest, config, root, reused: plans.length - woven.length, woven }
   const [summary] = await Promise.all([announce(request, composed), recorded, named])
   const seconds = (performance.now() - started) / 1000
   context.log.info({ event: 'bundle-composed', blueprint: blueprint.name, level, bundle: digest, woven, seconds })
   progress({ step: 'weave', fraction: 1 })
   return { ...composed, summary, seconds }
+}
+
+/** A lean kernel that is built for nobody's hardware in particular runs on a hypervisor's few devices. */
+function kexecOf({ kernel: { kexec, flavour, hardware } }: Blueprint): { readonly kexec?: boolean } {
+  if (kexec !== undefined) return { kexec }
+  return flavour === 'lean' && hardware === undefined ? { kexec: true } : {}
 }
 
 /**
@@ -126,8 +166,9 @@ async function orderedPlans(
 ): Promise<SegmentPlan[]> {
   const { stack, selection, modules, blueprint, context } = request
   const { store } = context
-  const [parts, services, base] = await Promise.all([
-    planParts(selection, store),
+  const [parts, paged, services, base] = await Promise.all([
+    planParts(withoutPages(selection), store),
+    planPages(selection, store),
     servicesOf(blueprint, components, store),
     loadComponent(stack.busybox, store).then((busybox) => planBase(busybox, store)),
   ])
@@ -141,11 +182,16 @@ async function orderedPlans(
   const packages = parts
     .filter(({ kind }) => kind !== 'configuration' && kind !== 'tree')
     .sort((a, b) => bytes(b) - bytes(a) || (a.name < b.name ? -1 : 1))
+  const stable = [...packages, ...parts.filter(({ kind }) => kind === 'configuration')]
+  const imaged = request.root?.format === 'squashfs' ? stable.filter(isImaged) : []
   return [
     base,
-    planDrivers(kernel, modules),
-    ...packages,
-    ...parts.filter(({ kind }) => kind === 'configuration'),
+    // A lean kernel has its drivers in itself.
+    ...(request.kernel?.fragments ? [] : [planDrivers(kernel, modules)]),
+    ...(request.firmware?.length ? [planFirmware(kernel, request.firmware)] : []),
+    ...(imaged.length > 0 ? [imageOf(imaged)] : []),
+    ...stable.filter((plan) => !imaged.includes(plan)),
+    ...(paged ? [paged] : []),
     await planApplication(describeApplication(blueprint, services, passwdOf(parts, store)), store),
     ...parts.filter(({ kind }) => kind === 'tree'),
   ]
@@ -156,65 +202,17 @@ function passwdOf(parts: readonly SegmentPlan[], store: Store): string {
   return file?.digest === undefined ? '' : store.readNow(file.digest).toString('utf8')
 }
 
-/** As boot/init counts them: every path once, without directories and without /dev, where devtmpfs comes over it. */
+/**
+ * As boot/init counts them: every path once, without directories and without /dev, where devtmpfs comes over it. An image
+ * is one file.
+ */
 function countFiles(plans: readonly SegmentPlan[]): number {
   const paths = new Set<string>()
-  for (const { entries } of plans) {
-    for (const { path, type } of entries) if (type !== 'dir' && !path.startsWith('/dev/')) paths.add(path)
+  for (const { entries, image } of plans) {
+    if (image) paths.add(imagePath)
+    else for (const { path, type } of entries) if (type !== 'dir' && !path.startsWith('/dev/')) paths.add(path)
   }
   return paths.size
-}
-
-/**
- * Configuration, manifest, and the name BLUEPRINT.LEVEL, a tag that any registry takes. All go to the disk side by side
- * with the last segments, and each is seen only after what it refers to.
- */
-async function writeBundle(
-  { blueprint, level, unlisted, context: { store } }: ComposeRequest,
-  config: BundleConfig,
-  image: { digest: Digest; size: number },
-  segmentsStored: Promise<unknown>,
-): Promise<{ manifest: BundleManifest; digest: Digest; named: Promise<unknown> }> {
-  const configBytes = Buffer.from(canonicalJson(config))
-  const manifest = manifestOf(config, { digest: digestOf(configBytes), size: configBytes.length }, image)
-  const bytes = Buffer.from(canonicalJson(manifest))
-  const configWritten = store.write(configBytes, segmentsStored)
-  const written = store.write(bytes, configWritten)
-  const { mediaType, artifactType } = manifest
-  const descriptor = { mediaType, artifactType, digest: digestOf(bytes), size: bytes.length }
-  const named = unlisted ? Promise.resolve() : store.tag(`${blueprint.name}.${level}`, descriptor, written)
-  named.catch(() => {})
-  await Promise.all([configWritten, written])
-  return { manifest, digest: descriptor.digest, named }
-}
-
-function manifestOf(
-  config: BundleConfig,
-  written: { digest: Digest; size: number },
-  image: { digest: Digest; size: number },
-): BundleManifest {
-  const title = (text: string) => ({ annotations: { 'org.opencontainers.image.title': text } })
-  const layers: Descriptor[] = [
-    {
-      mediaType: mediaTypes.kernel,
-      digest: image.digest,
-      size: image.size,
-      ...title(`vmlinuz-${config.kernel.release}`),
-    },
-    ...config.segments.map(({ name, digest, size }) => ({
-      mediaType: mediaTypes.segment,
-      digest,
-      size,
-      ...title(`${name}.cpio.zst`),
-    })),
-  ]
-  return {
-    schemaVersion: 2,
-    mediaType: mediaTypes.manifest,
-    artifactType: mediaTypes.bundle,
-    config: { mediaType: mediaTypes.config, ...written },
-    layers,
-  } as const
 }
 
 /** Lists the bundle. */
@@ -226,7 +224,7 @@ async function announce(
     digest,
     blueprint: blueprint.name,
     level,
-    files: config.fileCount,
+    files: config.fileCount + (config.root ? config.root.files - 1 : 0),
     kernelBytes: manifest.layers[0]!.size,
     initramfsBytes: initramfsParts(manifest).size,
     rawBytes: config.segments.reduce((sum, { raw }) => sum + raw, 0),

@@ -22,6 +22,15 @@ export async function weaveFrame(raw: Buffer, zstdLevel: number): Promise<Buffer
   return padded(raw.length <= atOnce ? zstdCompressSync(raw, options) : await compress(raw, options))
 }
 
+/**
+ * As `weaveFrame`, of what is compressed already: the frame is there for its checksum, and its window small, so that
+ * unpacking takes no more memory than a copy.
+ */
+export async function weaveStored(raw: Buffer): Promise<Buffer> {
+  const { pledgedSrcSize, params } = frameOptions(raw.length, 1)
+  return padded(await compress(raw, { pledgedSrcSize, params: { ...params, [constants.ZSTD_c_windowLog]: 17 } }))
+}
+
 /** As `weaveFrame`, at once: for what is small and asked for while a node waits. */
 export function weaveFrameNow(raw: Buffer): Buffer {
   return padded(zstdCompressSync(raw, frameOptions(raw.length, 3)))

@@ -13,6 +13,11 @@ export interface SegmentPlan {
   readonly mtime: number
   /** Every path once; each parent directory is here too, so no segment relies on another one's directories. */
   readonly entries: readonly Entry[]
+  /**
+   * Where all of this is woven into one squashfs image (compose/image.ts): the plans that it is made of. `entries` are
+   * then theirs together, and what the node unpacks is the image alone.
+   */
+  readonly image?: readonly SegmentPlan[]
 }
 
 /**

@@ -7,7 +7,8 @@ import { canonicalJson, type Digest, digestOf } from '../store/digest.ts'
 import type { Store } from '../store/store.ts'
 import type { SegmentSummary } from './bundle-format.ts'
 import { type CpioMember, writeCpio } from './cpio.ts'
-import { weaveFrame } from './frame.ts'
+import { weaveFrame, weaveStored } from './frame.ts'
+import { archivedImage, imageRecipe } from './image.ts'
 import type { SegmentPlan } from './plan.ts'
 
 /** Raised whenever the bytes woven from the same plan change: segments of an older format are then woven anew. */
@@ -51,7 +52,7 @@ export async function weaveSegments(
     if (taken) {
       segments[index] = { summary: summaryOf(plan, taken), woven: false }
     } else {
-      const { record, stored } = await weave(plan, zstdLevel, context.store)
+      const { record, stored } = await weave(plan, zstdLevel, context.store, signal)
       const recorded = stored.then(() => putSegment(context.state.redis, recipes[index]!, record))
       // Looked at by whoever comes next; until then it must not count as unhandled.
       for (const promise of [stored, recorded]) promise.catch(() => {})
@@ -71,8 +72,10 @@ async function allSettled(promises: readonly Promise<unknown>[]): Promise<void> 
   await Promise.all(promises)
 }
 
-const recipeOf = (plan: SegmentPlan, zstdLevel: number): Digest =>
-  digestOf(canonicalJson({ formatVersion, zstdLevel, mtime: plan.mtime, entries: sortedByPath(plan) }))
+function recipeOf(plan: SegmentPlan, zstdLevel: number): Digest {
+  const made = plan.image ? imageRecipe(plan.image) : { mtime: plan.mtime, entries: sortedByPath(plan) }
+  return digestOf(canonicalJson({ formatVersion, zstdLevel, ...made }))
+}
 
 async function knownSegments(
   recipes: readonly Digest[],
@@ -83,17 +86,17 @@ async function knownSegments(
 }
 
 async function weave(
-  { entries, mtime }: SegmentPlan,
+  { entries, mtime, image }: SegmentPlan,
   zstdLevel: number,
   store: Store,
+  signal?: AbortSignal,
 ): Promise<{ record: WovenSegment; stored: Promise<unknown> }> {
-  const archive = Buffer.concat(
-    writeCpio(
-      entries.map((entry) => memberOf(entry, store)),
-      mtime,
-    ),
-  )
-  const frame = await weaveFrame(archive, zstdLevel)
+  const members = image
+    ? await archivedImage(image, zstdLevel, store, signal)
+    : entries.map((entry) => memberOf(entry, store))
+  const archive = Buffer.concat(writeCpio(members, mtime))
+  // An image is compressed already.
+  const frame = await (image ? weaveStored(archive) : weaveFrame(archive, zstdLevel))
   const record = { digest: digestOf(frame), size: frame.length, raw: archive.length }
   return { record, stored: store.write(frame) }
 }

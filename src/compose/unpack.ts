@@ -7,17 +7,19 @@ import { BootloomError } from '../config/errors.ts'
 import type { Store } from '../store/store.ts'
 import type { BundleManifest } from './bundle-format.ts'
 import { type CpioRecord, readCpio } from './cpio-reader.ts'
+import { imagePath, unpackImage } from './image.ts'
 import { initramfsParts } from './initramfs.ts'
 
 const decompress = promisify(zstdDecompress)
 
 /** What init mounts over: nothing of a bundle is seen there. */
-const covered = /^(dev|proc|sys)(\/|$)/
+const mountPoints = ['dev', 'proc', 'sys']
+const covered = new RegExp(`^(${mountPoints.join('|')})(/|$)`)
 const typeBits = 0o170000
 
 /**
  * Unpacks a bundle's segments below a directory, each verified, in their order, as the kernel does (init/initramfs.c):
- * later members take the place of earlier ones. Devices are left out. BLOB_CORRUPT, ARCHIVE_BROKEN, ARCHIVE_UNFIT.
+ * later members take the place of earlier ones; and the packages' image, where there is one. Devices are left out. BLOB_CORRUPT, ARCHIVE_BROKEN, ARCHIVE_UNFIT.
  */
 export async function unpackBundle(manifest: BundleManifest, store: Store, root: string): Promise<void> {
   const parents = new Map<string, string>()
@@ -30,7 +32,10 @@ export async function unpackBundle(manifest: BundleManifest, store: Store, root:
       // Links cannot lead outside; a directory is looked up once.
       const real = parents.get(parent) ?? (await resolveWithin(root, parent, true))
       parents.set(parent, real)
-      await place(record, join(root, real, basename(record.path)), shared)
+      const path = join(root, real, basename(record.path))
+      await place(record, path, shared)
+      // On a node it is mounted below all that is unpacked; here what follows is put over it.
+      if (`/${record.path}` === imagePath) await unpackImage(path, root, mountPoints)
     }
   }
 }

@@ -1,9 +1,12 @@
+import { access, constants } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { BootloomError } from './errors.ts'
 
 interface RunOptions {
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string>>
-  readonly input?: string
+  readonly input?: string | Readable
   readonly signal?: AbortSignal
   /** Milliseconds. */
   readonly timeout?: number
@@ -13,6 +16,18 @@ interface RunOptions {
 
 /** What a program printed last, as details of an error. */
 export const lastLines = (text: string, count = 12): string[] => text.trimEnd().split('\n').slice(-count)
+
+/** Whether a program of this name is installed. */
+export async function programIsThere(name: string): Promise<boolean> {
+  for (const directory of (process.env.PATH ?? '').split(':')) {
+    const found = await access(join(directory, name), constants.X_OK).then(
+      () => true,
+      () => false,
+    )
+    if (found) return true
+  }
+  return false
+}
 
 /**
  * Runs a program and returns what it wrote to standard output. A failure becomes COMMAND_FAILED with the program's last

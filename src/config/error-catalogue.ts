@@ -91,6 +91,12 @@ export const catalogue = {
     meaning: 'The store does not hold a blob that is referred to.',
     hint: 'Run `bootloom repo update` and `bootloom compose NAME` to make it anew.',
   },
+  STORE_FOREIGN: {
+    status: 500,
+    exit: 1,
+    meaning: 'Servers share a Redis and not the store: what one of them weaves, the others could not serve.',
+    hint: 'Mount the directory that the others have at `store` below `state`. Where this one takes the place of a lost one, delete the key `bootloom:store` in Redis.',
+  },
   BLOB_CORRUPT: {
     status: 500,
     exit: 1,
@@ -473,11 +479,60 @@ export const catalogue = {
     meaning: 'An archive is damaged, or holds names that would lead out of where it is unpacked.',
     hint: 'Do not use it; fetch it again from a source that you trust.',
   },
+  WEIGH_FAILED: {
+    status: 409,
+    exit: 1,
+    meaning: 'A bundle could not be booted in a virtual machine, or did not say there where its memory is.',
+    hint: 'See what it says; `bootloom doctor` tells whether virtual machines can be run here.',
+  },
   MODULE_UNKNOWN: {
     status: 404,
     exit: 1,
     meaning: 'A kernel module is not in the kernel that the blueprint boots.',
     hint: 'Mend kernel.modules in the blueprint, or choose the generic kernel flavour.',
+  },
+  KERNEL_FRAGMENT_INVALID: {
+    status: 500,
+    exit: 1,
+    meaning: 'The fragments of kernel configurations that Bootloom ships do not fit their format.',
+    hint: 'Mend the file of templates/kernel named below.',
+  },
+  KERNEL_FRAGMENT_UNKNOWN: {
+    status: 422,
+    exit: 1,
+    meaning: 'A blueprint names a fragment of a kernel configuration that is not there.',
+    hint: '`bootloom kernel fragments` lists them.',
+  },
+  KERNEL_OPTION_DROPPED: {
+    status: 422,
+    exit: 1,
+    meaning:
+      "An option that a lean kernel is to have is not in the kernel's configuration, mostly for want of another one.",
+    hint: 'Add what it needs to kernel.options in the blueprint, or take the option out.',
+  },
+  KERNEL_TOOLS_MISSING: {
+    status: 503,
+    exit: 1,
+    meaning: 'What a kernel is built with is not installed.',
+    hint: 'Install the packages named.',
+  },
+  KERNEL_BUILD_FAILED: {
+    status: 500,
+    exit: 1,
+    meaning: 'A kernel could not be built.',
+    hint: "The compiler's last lines are below; what was compiled is kept, and another try goes on from there.",
+  },
+  KERNEL_UNFIT: {
+    status: 422,
+    exit: 1,
+    meaning: "A kernel's image is not packed as Debian's are, so it cannot be repacked.",
+    hint: 'Take `repack` out of the blueprint.',
+  },
+  KERNEL_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    meaning: 'No kernel of this release was built here.',
+    hint: '`bootloom kernel list` lists them.',
   },
   TREE_UNREADABLE: {
     status: 422,
@@ -542,7 +597,7 @@ export const catalogue = {
   NATIVE_MISSING: {
     status: 500,
     exit: 1,
-    meaning: 'A program that a bundle carries for the node was not compiled.',
+    meaning: 'A program in C, which a bundle carries for the node or which the server runs itself, was not compiled.',
     hint: 'Run `npm run build:native`; it needs musl-gcc (Debian: musl-tools).',
   },
   VALUE_UNFIT: {

@@ -187,8 +187,8 @@ export const settingsSchema = z.strictObject({
   updates: z
     .strictObject({
       every: z
-        .int()
-        .min(5)
+        .number()
+        .min(0.1)
         .max(10_080)
         .optional()
         .describe(
@@ -213,7 +213,9 @@ export const settingsSchema = z.strictObject({
         .min(30)
         .max(604_800)
         .default(3600)
-        .describe('Seconds until the canary must have booted the bundle; somebody has to start it anew.'),
+        .describe(
+          'Seconds until the canary must be ready with the bundle. It is told to boot anew, or power-cycled; without an agent and a power controller somebody has to.',
+        ),
     })
     .prefault({}),
   compose: z

@@ -12,7 +12,7 @@ import { BootloomError } from '../config/errors.ts'
 export const firmwares = ['bios', 'undionly', 'uefi-pxe', 'uefi-http'] as const
 export type Firmware = (typeof firmwares)[number]
 
-export const nics = ['virtio-net-pci', 'e1000'] as const
+export const nics = ['virtio-net-pci', 'e1000', 'e1000e'] as const
 export type Nic = (typeof nics)[number]
 
 /**
@@ -54,9 +54,11 @@ export async function firmwareArguments(
     await writeFile(script, plainPxeScript)
     return [...bios, ...network(',romfile='), '-kernel', '/usr/lib/ipxe/ipxe.lkrn', '-initrd', script]
   }
-  if (machine.nic !== 'virtio-net-pci') {
+  // OVMF's own PXE drives no other card; the ROMs of the others are iPXE, which then asks in its place.
+  const isOwn = machine.nic === 'virtio-net-pci'
+  if (!isOwn && firmware === 'uefi-http') {
     throw new BootloomError('USAGE', `OVMF has no driver for ${machine.nic}`, {
-      hint: 'Take virtio-net-pci with UEFI.',
+      hint: 'Take virtio-net-pci with HTTP Boot.',
     })
   }
   const variables = join(machine.directory, 'uefi-variables.fd')
@@ -65,7 +67,7 @@ export async function firmwareArguments(
     ...['-machine', 'q35'],
     ...['-drive', 'if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd'],
     ...['-drive', `if=pflash,format=raw,unit=1,file=${variables}`],
-    ...network(',romfile='),
+    ...network(isOwn ? ',romfile=' : ''),
     ...(firmware === 'uefi-http' ? withoutPxe : []),
   ]
 }

@@ -20,3 +20,11 @@ export async function eachOf<T>(
   const results = await Promise.allSettled(Array.from({ length: width }, lane))
   for (const result of results) if (result.status === 'rejected') throw result.reason
 }
+
+/** Side by side; fails only when none goes on any more, so that nothing works behind the back of whoever hears of it. */
+export async function together<T extends readonly unknown[]>(
+  ...working: { readonly [index in keyof T]: Promise<T[index]> }
+): Promise<T> {
+  await Promise.allSettled(working)
+  return (await Promise.all(working)) as unknown as T
+}

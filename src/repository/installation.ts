@@ -1,24 +1,28 @@
 import { randomUUID } from 'node:crypto'
 import { access, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { run } from '../config/command.ts'
 import type { OnProgress } from '../config/progress.ts'
 import { recordComponent } from '../state/components.ts'
-import { type Digest, hexOf, parseDigest } from '../store/digest.ts'
+import { canonicalJson, type Digest, digestOf, hexOf, parseDigest } from '../store/digest.ts'
 import type { Component, ComponentRef } from './component.ts'
 import { configurationOf } from './configuration.ts'
 import type { RepositoryContext } from './context.ts'
+import { datesOf } from './deb/dates.ts'
 import { installPackages } from './deb/install.ts'
 import type { ResolvedPackage } from './deb/resolve.ts'
+import { together } from './each.ts'
 import { withLock } from './lock.ts'
 import { loadComponent, summaryOf, writeComponent } from './recorded.ts'
 
 /** What was installed: its digest names the root. A blob, so that a lost root can be made again. */
 export interface Installation {
   /** Of the procedure: raised whenever the same packages would give another root. */
-  readonly format: 1
+  readonly format: 1 | 2
   /** Sorted by name. */
   readonly packages: readonly ResolvedPackage[]
+  /** Their names, in the order in which they are installed (deb/steps.ts); of format 1 not there: all at once. */
+  readonly steps?: readonly (readonly string[])[]
 }
 
 export const stackDirectory = (directory: string, installation: Digest): string =>
@@ -38,48 +42,87 @@ export async function install(
   const directory = stackDirectory(context.directory, installation)
   const found = await installed(directory, context)
   if (found) return found
-  return withLock(
-    context.directory,
-    `stack-${hexOf(installation).slice(0, 16)}`,
-    async () => {
-      const meanwhile = await installed(directory, context)
-      if (meanwhile) return meanwhile
-      await removeAbandoned(directory)
-      const work = `${directory}.${randomUUID()}`
-      try {
-        await mkdir(work, { recursive: true })
-        const ref = await installInto(work, installation, components, context, progress, signal)
-        await run('sync', ['-f', work])
-        await removeTree(directory)
-        await rename(work, directory)
-        return ref
-      } catch (error) {
-        await removeTree(work)
-        throw error
-      }
-    },
-    signal,
-  )
+  const whole = await wantedFor(installation, context)
+  const make = (work: string) => installWhole(work, whole, components, context, progress, signal)
+  return placed(directory, () => installed(directory, context), make, context, signal)
 }
 
-async function installInto(
-  work: string,
+/**
+ * Makes sure of the root of an installation's first step, which its other steps go on from, unless more stands already.
+ * Needs no component: these are read meanwhile.
+ */
+export async function beginInstallation(
   installation: Digest,
+  context: RepositoryContext,
+  progress: OnProgress,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (await installed(stackDirectory(context.directory, installation), context)) return
+  await beginning(await wantedFor(installation, context), context, progress, signal)
+}
+
+async function wantedFor(installation: Digest, { store }: RepositoryContext): Promise<Wanted> {
+  const { packages, steps = [packages.map(({ name }) => name)] } = await store.readJson<Installation>(installation)
+  return { packages, steps, dates: await datesOf(packages, store) }
+}
+
+interface Wanted extends Required<Pick<Installation, 'packages' | 'steps'>> {
+  /** When each package was built, by its name. */
+  readonly dates: ReadonlyMap<string, number>
+}
+
+/**
+ * What stands in a directory, or was made in another and renamed to it, by one process at a time.
+ */
+async function placed<T>(
+  directory: string,
+  standing: () => Promise<T | undefined>,
+  make: (work: string) => Promise<T>,
+  context: RepositoryContext,
+  signal?: AbortSignal,
+): Promise<T> {
+  const hold = async () => {
+    const meanwhile = await standing()
+    if (meanwhile !== undefined) return meanwhile
+    await removeAbandoned(directory)
+    const work = `${directory}.${randomUUID()}`
+    try {
+      await mkdir(work, { recursive: true })
+      const made = await make(work)
+      await run('sync', ['-f', work])
+      await removeTree(directory)
+      await rename(work, directory)
+      return made
+    } catch (error) {
+      await removeTree(work)
+      throw error
+    }
+  }
+  return withLock(context.directory, `stack-${basename(directory).slice(0, 16)}`, hold, signal)
+}
+
+async function installWhole(
+  work: string,
+  wanted: Wanted,
   refs: readonly ComponentRef[],
   context: RepositoryContext,
   progress: OnProgress,
   signal?: AbortSignal,
 ): Promise<ComponentRef> {
-  const { packages } = await context.store.readJson<Installation>(installation)
-  const components = await Promise.all(refs.map((ref) => loadComponent(ref, context.store)))
-  const sourceDateEpoch = components.reduce((newest, component) => Math.max(newest, component.mtime), 0)
+  const { steps } = wanted
   const root = join(work, 'root')
-  progress({ step: 'install', detail: `${packages.length} packages`, fraction: 0 })
-  await installPackages({ packages, sourceDateEpoch, root, work }, context.store, progress, signal)
+  progress({ step: 'install', detail: `${wanted.packages.length} packages`, fraction: 0 })
+  const begun = await beginning(wanted, context, progress, signal)
+  await installSteps(work, begun, wanted, context, progress, signal)
   progress({ step: 'attribute', detail: 'what belongs to no package' })
+  const components = await Promise.all(refs.map((ref) => loadComponent(ref, context.store)))
   const batch = await context.store.batch()
   try {
-    const configuration = await configurationOf(root, components, sourceDateEpoch, batch, signal)
+    // It goes to the disk meanwhile.
+    const [configuration] = await together(
+      configurationOf(root, components, dateOf(steps, wanted), batch, signal),
+      run('sync', ['-f', root]),
+    )
     const ref = await writeComponent(configuration, batch)
     await batch.commit()
     await record(ref, configuration, context)
@@ -89,6 +132,77 @@ async function installInto(
     await batch.abandon()
   }
 }
+
+interface Beginning {
+  /** How many steps it is of. */
+  readonly steps: number
+  readonly root?: string
+}
+
+/**
+ * The root that most of the first steps have come to already, whichever stack they were installed for; the first step's
+ * is made where there is none.
+ */
+async function beginning(
+  wanted: Wanted,
+  context: RepositoryContext,
+  progress: OnProgress,
+  signal?: AbortSignal,
+): Promise<Beginning> {
+  if (wanted.steps.length === 1) return { steps: 0 }
+  for (let steps = wanted.steps.length - 1; steps > 0; steps--) {
+    const root = join(directoryOf(firstSteps(wanted, steps), context), 'root')
+    if (await stands(root)) return { steps, root }
+  }
+  const base = firstSteps(wanted, 1)
+  const directory = directoryOf(base, context)
+  const root = join(directory, 'root')
+  const make = (work: string) =>
+    installSteps(work, { steps: 0 }, base, context, progress, signal).then(() => true as const)
+  await placed(directory, async () => (await stands(root)) || undefined, make, context, signal)
+  return { steps: 1, root }
+}
+
+const stands = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
+
+function firstSteps({ packages, steps, dates }: Wanted, count: number): Wanted {
+  const names = new Set(steps.slice(0, count).flat())
+  return { packages: packages.filter(({ name }) => names.has(name)), steps: steps.slice(0, count), dates }
+}
+
+const directoryOf = ({ packages, steps }: Wanted, { directory }: RepositoryContext): string =>
+  stackDirectory(directory, digestOf(canonicalJson(installationOf(packages, steps))))
+
+export const installationOf = (packages: Installation['packages'], steps: Wanted['steps']): Installation => ({
+  format: 2,
+  packages,
+  steps,
+})
+
+async function installSteps(
+  work: string,
+  begun: Beginning,
+  wanted: Wanted,
+  { store }: RepositoryContext,
+  progress: OnProgress,
+  signal?: AbortSignal,
+): Promise<void> {
+  const steps = wanted.steps.map((names, index) => ({
+    names,
+    sourceDateEpoch: dateOf(wanted.steps.slice(0, index + 1), wanted),
+  }))
+  const { packages } = wanted
+  const options = { packages, steps: steps.slice(begun.steps), from: begun.root, root: join(work, 'root'), work }
+  await installPackages(options, store, progress, signal)
+}
+
+/** Of the newest package of some steps: what comes after them must not change what they come to. */
+const dateOf = (steps: Wanted['steps'], { dates }: Wanted): number =>
+  steps.flat().reduce((newest, name) => Math.max(newest, dates.get(name) ?? 0), 0)
 
 const record = (ref: ComponentRef, component: Component, context: RepositoryContext) =>
   recordComponent(context.state.redis, summaryOf(ref, component))

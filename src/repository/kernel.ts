@@ -12,25 +12,32 @@ import type { RepositoryContext } from './context.ts'
 import { byPath, readDeb } from './deb/archive.ts'
 import { sourcePackageOf } from './deb/control.ts'
 import type { ResolvedPackage } from './deb/resolve.ts'
-import { summaryOf, writeComponent } from './recorded.ts'
+import { loadComponent, summaryOf, writeComponent } from './recorded.ts'
 
 /** What depmod(8) finds by reading the modules; Debian's packages leave it to be made where they are installed. */
 const generated = ['modules.dep', 'modules.softdep', 'modules.alias']
 
-/** A linux-image package as a component of kind `kernel`: its image and its modules, with their dependencies. */
+/**
+ * A linux-image package as a component of kind `kernel`: its image and its modules, with their dependencies, and the
+ * configuration that it was built with. `isToRepack`: one that was read without its configuration is read anew.
+ */
 export async function kernelComponent(
   one: ResolvedPackage,
   context: RepositoryContext,
   signal?: AbortSignal,
+  isToRepack = false,
 ): Promise<ComponentRef> {
   const { store, state } = context
   const release = one.name.replace(/^linux-image-/, '').replace(/-unsigned$/, '')
   const [known] = await componentsOfDebs(state.redis, 'kernel', [one.deb])
-  if (known && (await store.has(known))) return { kind: 'kernel', name: release, version: one.version, digest: known }
+  if (known && (await store.has(known)) && !(isToRepack && (await lacksConfig(known, store)))) {
+    return { kind: 'kernel', name: release, version: one.version, digest: known }
+  }
   const batch = await store.batch()
   try {
     const contents = await readDeb(store.path(one.deb), `${one.name} ${one.version}`, batch, {
-      wanted: (path) => path === `/boot/vmlinuz-${release}` || isBelow(path, moduleDirectory(release)),
+      wanted: (path) =>
+        [`/boot/vmlinuz-${release}`, configPath(release)].includes(path) || isBelow(path, moduleDirectory(release)),
       signal,
     })
     const source = sourcePackageOf(contents.control)
@@ -54,6 +61,7 @@ export async function kernelComponent(
   }
 }
 
+const configPath = (release: string): string => `/boot/config-${release}`
 const moduleDirectory = (release: string): string => `/usr/lib/modules/${release}`
 const isBelow = (path: string, directory: string): boolean => path === directory || path.startsWith(`${directory}/`)
 
@@ -81,6 +89,13 @@ async function runDepmod(
     await rm(directory, { recursive: true, force: true })
   }
 }
+
+const lacksConfig = async (kernel: Digest, store: Store): Promise<boolean> =>
+  kernelConfig(await loadComponent({ digest: kernel }, store)) === undefined
+
+/** The configuration that a kernel was built with; undefined of one that was read by a Bootloom that had no use for it. */
+export const kernelConfig = (kernel: Component): Entry | undefined =>
+  kernel.entries.find(({ path }) => path === configPath(kernel.name))
 
 /** The kernel image of a kernel component. */
 export function kernelImage(kernel: Component): Entry & { readonly digest: Digest } {
@@ -137,13 +152,17 @@ function moduleIndex(kernel: Component, store: Store): Promise<ModuleIndex> {
   return known
 }
 
+/** A file about the modules of a kernel, as `modules.alias`; nothing where it has none. */
+export async function moduleLines(kernel: Component, store: Store, name: string, between = '\n'): Promise<string[]> {
+  const path = `${moduleDirectory(kernel.name)}/${name}`
+  const digest = kernel.entries.find((entry) => entry.path === path)?.digest
+  return digest ? (await store.read(digest)).toString('utf8').split(between).filter(Boolean) : []
+}
+
 async function readIndex(kernel: Component, store: Store): Promise<ModuleIndex> {
   const directory = moduleDirectory(kernel.name)
   const entries = new Map(kernel.entries.map((entry) => [entry.path, entry]))
-  const lines = async (name: string) => {
-    const digest = entries.get(`${directory}/${name}`)?.digest
-    return digest ? (await store.read(digest)).toString('utf8').split('\n').filter(Boolean) : []
-  }
+  const lines = (name: string) => moduleLines(kernel, store, name)
   const modules = new Map<string, { path: string; digest: Digest; size: number; needs: readonly string[] }>()
   for (const line of await lines('modules.dep')) {
     const [file = '', needs = ''] = line.split(':')

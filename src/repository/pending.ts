@@ -9,8 +9,9 @@ import { kernelPackage, type ResolvedPackage, showPackages } from './deb/resolve
 import { aptSources } from './deb/sources.ts'
 import { compareDebVersions } from './deb/version.ts'
 import { kernelComponent } from './kernel.ts'
+import { kernelSourceComponent } from './kernel-source.ts'
 import { withLock } from './lock.ts'
-import type { DebRequest } from './request.ts'
+import type { DebRequest, Flavour } from './request.ts'
 
 /** The suites of a Debian source. */
 export type Suites = Pick<DebRequest, 'suite' | 'updates' | 'security'>
@@ -21,7 +22,7 @@ export interface PendingRequest {
   /** Packages by name, each with the version that one has now. */
   readonly packages: Readonly<Record<string, string>>
   /** Kernels by flavour, with the version that one has now. */
-  readonly kernels: Partial<Readonly<Record<'cloud' | 'generic', string>>>
+  readonly kernels: Partial<Readonly<Record<Flavour, string>>>
   /** Of which of them the files are needed: the others are named only. */
   readonly wanted: readonly string[]
   /** A version asked for by name; without one, the newest. */
@@ -35,7 +36,7 @@ export interface PendingUpdate {
   readonly name: string
   readonly version: string
   /** Of a kernel: which of them. */
-  readonly flavour?: 'cloud' | 'generic'
+  readonly flavour?: Flavour
   /** The suites that have this version. */
   readonly suites: readonly string[]
   /** Read from its .deb; only where the files were wanted. */
@@ -83,7 +84,8 @@ async function ask(
     return component === undefined ? update : { ...update, component }
   })
   for (const { flavour, image } of kernels) {
-    const { name, version, digest } = await kernelComponent(image, context, signal)
+    const read = flavour === 'lean' ? kernelSourceComponent(image, context) : kernelComponent(image, context, signal)
+    const { name, version, digest } = await read
     found.push({ kind: 'kernel', name, version, flavour, suites: [deb.suite], component: digest })
   }
   return found
@@ -115,11 +117,11 @@ function newerOf(name: string, { packages, version }: PendingRequest, offers: re
 
 async function newerKernels(
   { kernels, version }: PendingRequest,
-  imageOf: (flavour: 'cloud' | 'generic') => Promise<ResolvedPackage>,
+  imageOf: (flavour: Flavour) => Promise<ResolvedPackage>,
 ) {
-  const found: { flavour: 'cloud' | 'generic'; image: ResolvedPackage }[] = []
+  const found: { flavour: Flavour; image: ResolvedPackage }[] = []
   if (version !== undefined) return found
-  for (const flavour of ['cloud', 'generic'] as const) {
+  for (const flavour of ['cloud', 'generic', 'lean'] as const) {
     const present = kernels[flavour]
     if (present === undefined) continue
     const image = await imageOf(flavour)

@@ -27,10 +27,13 @@ export interface PinnedPackage {
   readonly version: string
 }
 
+/** Debian's kernel for clouds, its kernel for all hardware, or one that is built for the blueprint (kernel-build.ts). */
+export type Flavour = 'cloud' | 'generic' | 'lean'
+
 /** What a stack is made from. A blueprint, its tree paths made absolute, fits as it is. */
 export interface StackRequest {
   readonly stack: readonly SourceRequest[]
-  readonly kernel: { readonly flavour: 'cloud' | 'generic' }
+  readonly kernel: { readonly flavour: Flavour; readonly repack?: boolean | undefined }
   readonly pins?: readonly PinnedPackage[]
   /** The stack that stood before: what changed against it is reported. */
   readonly previous?: Digest | undefined

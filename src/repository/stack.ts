@@ -8,7 +8,10 @@ export interface Stack {
    * (what installing them left behind), then trees in the blueprint's order.
    */
   readonly components: readonly ComponentRef[]
+  /** Of a lean one, the source that it is built from. */
   readonly kernel: ComponentRef
+  /** The source of a kernel that is to be repacked. */
+  readonly kernelSource?: ComponentRef
   /** The component that brings the busybox which runs init on the node. */
   readonly busybox: ComponentRef
   /** Digest of the installed packages alone: names the root directory that they were installed into. */

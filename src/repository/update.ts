@@ -7,8 +7,10 @@ import type { ComponentRef } from './component.ts'
 import type { RepositoryContext } from './context.ts'
 import { debComponents } from './deb/component.ts'
 import { type Resolution, resolveDebs } from './deb/resolve.ts'
-import { type Installation, install, stackDirectory } from './installation.ts'
+import { together } from './each.ts'
+import { beginInstallation, install, installationOf, stackDirectory } from './installation.ts'
 import { kernelComponent } from './kernel.ts'
+import { kernelSourceComponent } from './kernel-source.ts'
 import { withLock } from './lock.ts'
 import { summaryOf, writeComponent } from './recorded.ts'
 import type { DebRequest, SourceRequest, StackRequest, TreeRequest } from './request.ts'
@@ -59,24 +61,45 @@ async function update(
   const found = await withLock(
     context.directory,
     'apt',
-    () => resolveDebs(debs, request.kernel.flavour, context, progress, signal, request.pins),
+    () => resolveDebs(debs, request.kernel, context, progress, signal, request.pins),
     signal,
   )
-  const components = await debComponents(found.packages, context, progress, signal)
-  const [busybox] = await debComponents([found.busybox], context, progress, signal)
-  progress({ step: 'kernel', detail: found.kernel.name })
-  const kernel = await kernelComponent(found.kernel, context, signal)
-  const installation = await context.store.writeJson(installationOf(found))
-  const configuration = await install(installation, components, context, progress, signal)
+  const installation = await context.store.writeJson(installationOf(found.packages, found.steps))
+  // What other stacks begin with too is installed while all is read.
+  const [components, busybox] = await together(
+    debComponents(found.packages, context, progress, signal),
+    debComponents([found.busybox], context, progress, signal),
+    beginInstallation(installation, context, progress, signal),
+  )
+  const [configuration, kernel] = await together(
+    install(installation, components, context, progress, signal),
+    kernelOf(found, request.kernel, context, progress, signal),
+  )
   progress({ step: 'trees' })
   const trees = await readTrees(request.stack, context, signal)
   const stack: Stack = {
     components: [...components, configuration, ...trees],
-    kernel,
-    busybox: busybox!,
+    ...kernel,
+    busybox: busybox[0]!,
     installation,
   }
   return settle(stack, request.previous, context)
+}
+
+async function kernelOf(
+  found: Resolution,
+  { flavour, repack }: StackRequest['kernel'],
+  context: RepositoryContext,
+  progress: OnProgress,
+  signal?: AbortSignal,
+): Promise<Pick<Stack, 'kernel' | 'kernelSource'>> {
+  progress({ step: 'kernel', detail: found.kernel.name })
+  const kernel =
+    flavour === 'lean'
+      ? await kernelSourceComponent(found.kernel, context)
+      : await kernelComponent(found.kernel, context, signal, repack)
+  if (found.kernelSource === undefined) return { kernel }
+  return { kernel, kernelSource: await kernelSourceComponent(found.kernelSource, context) }
 }
 
 /** The stack with its trees read anew; packages, kernel and root stay. Costs milliseconds and asks no mirror. */
@@ -119,10 +142,6 @@ const loadStack = (digest: Digest, context: Pick<RepositoryContext, 'store'>): P
 /** Where the packages of a stack are installed; there once `ensureInstalled` or `updateStack` has returned. */
 const rootOf = (stack: Stack, context: Pick<RepositoryContext, 'directory'>): string =>
   join(stackDirectory(context.directory, stack.installation), 'root')
-
-function installationOf(found: Resolution): Installation {
-  return { format: 1, packages: found.packages }
-}
 
 /** All deb entries of a blueprint as one request: one root has packages of one set of suites. */
 function oneRequest(sources: readonly SourceRequest[]): DebRequest {

@@ -27,7 +27,8 @@ async function lines(boots: Boot[], count = 1, more: Partial<NodeDetails> = {}):
   const shown = boots.map((one) => ({ ...one, stages: timeline(one) }))
   const node = { mac: boot.mac, hostname: 'web1', groups: ['web'] }
   const assignment = { blueprint: 'apache', channel: 'stable', via: 'group web' } as const
-  const text = await renderNode({ node, assignment, answer: {}, tries: [], hold: null, boots: shown, ...more }, count)
+  const details = { node, assignment, answer: {}, tries: [], hold: null, hardware: null, boots: shown, ...more }
+  const text = await renderNode(details, count)
   return stripVTControlCharacters(text).split('\n')
 }
 
@@ -46,6 +47,16 @@ test('a boot is shown from its first DISCOVER to ready, with durations and bytes
     'ack  120 ms  120 ms  firmware, 10.77.0.100',
     'kernel  2.1 s  900 ms  14.2 MB',
     'ready  6.8 s  4.7 s  up 2.1 s',
+  ])
+})
+
+test('a node shows its devices by class and id', async () => {
+  const modaliases = ['acpi:PNP0C0C:', 'pci:v00008086d0000100Esv00001AF4sd00001100bc02sc00i00']
+  const shown = await lines([boot], 1, { hardware: { modaliases, at: start } })
+  expect(shown.slice(4, 7)).toEqual([
+    expect.stringMatching(/^hardware 2 devices, told 2026-01-02 /),
+    '         Ethernet controller 8086:100e',
+    '         and 1 of the board itself',
   ])
 })
 

@@ -1,4 +1,4 @@
-import { lstat, mkdir, readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, readFile, readlink, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Component, Entry } from '../../src/repository/component.ts'
@@ -132,6 +132,31 @@ test('an update without news changes nothing and installs nothing', async () => 
   expect(await ensureInstalled(same.stack, context, () => {})).toBe(update.root)
 }, 60_000)
 
+test('a stack that begins like another goes on from it, and comes to the same root as from nothing', async () => {
+  // An account, alternatives and a library: what maintainer scripts write depends on what was there before.
+  const more = ['netbase', 'uuid-runtime', 'netcat-openbsd', 'libonig5']
+  const before = await readdir(join(context.directory, 'stacks'))
+  const told: string[] = []
+  const wider = await updateStack({ stack: [{ deb: { ...deb, packages: more } }], kernel }, context, (event) => {
+    if (event.step === 'install') told.push(event.detail ?? '')
+  })
+  const { steps } = await context.store.readJson<Installation>(wider.stack.installation)
+  expect(steps!.slice(1).map((step) => more.filter((name) => step.includes(name)))).toEqual(more.map((name) => [name]))
+  // Of what the first stack has, nothing is installed again.
+  expect(told).not.toContain('setting up netbase')
+  expect(told).toContain('setting up uuid-runtime')
+
+  const stacks = join(context.directory, 'stacks')
+  for (const name of await readdir(stacks)) await rename(join(stacks, name), join(context.directory, `away-${name}`))
+  await ensureInstalled(wider.stack, context, () => {})
+  const configurationIn = (root: string) => readFile(join(root, '..', 'configuration'), 'utf8')
+  expect(await configurationIn(wider.root)).toBe(wider.stack.components.at(-1)!.digest)
+  for (const name of before) {
+    await rm(join(stacks, name), { recursive: true, force: true })
+    await rename(join(context.directory, `away-${name}`), join(stacks, name))
+  }
+}, 300_000)
+
 test('every component is listed, with what it weighs', async () => {
   const list = await listComponents(context.state.redis)
   const libc = list.find((one) => one.name === 'libc6')
@@ -167,7 +192,11 @@ test('a package whose maintainer script fails is named, with what it said, and n
   const deb = await buildDeb(directory, { Package: 'failing', Version: '1' }, async () => {}, { postinst })
   const bytes = await readFile(deb)
   const failing = { ...installation.packages[0]!, name: 'failing', version: '1', deb: await store.write(bytes) }
-  const broken = await store.writeJson({ ...installation, packages: [...installation.packages, failing] })
+  const broken = await store.writeJson({
+    ...installation,
+    packages: [...installation.packages, failing],
+    steps: [...installation.steps!, ['failing']],
+  })
   const packages = update.stack.components.filter(({ kind }) => kind === 'deb')
   await expect(
     ensureInstalled({ ...update.stack, installation: broken, components: packages }, context, () => {}),

@@ -7,6 +7,8 @@ export interface ElfFacts {
   readonly needed: readonly string[]
   /** DT_RUNPATH, or DT_RPATH where there is none. */
   readonly searched: readonly string[]
+  /** Of the segments that are executed: first byte and length in the file. */
+  readonly code: readonly (readonly [offset: number, length: number])[]
 }
 
 export type ElfResult = ElfFacts | { readonly kind: 'bad'; readonly reason: string }
@@ -16,6 +18,8 @@ const maximumDynamic = 8192
 const maximumString = 4096
 
 const types = { load: 1, dynamic: 2, interpreter: 3 } as const
+/** PF_X. */
+const executable = 1
 const tags = { end: 0, needed: 1, stringTable: 5, rpath: 15, runpath: 29 } as const
 
 /** Reads a 64-bit little-endian ELF file. Never throws, whatever the bytes are. */
@@ -30,6 +34,7 @@ export function parseElf(bytes: Buffer): ElfResult {
 
 interface Segment {
   readonly type: number
+  readonly flags: number
   readonly offset: number
   readonly address: number
   readonly size: number
@@ -43,7 +48,10 @@ function read(bytes: Buffer): ElfResult {
   const interpreterAt = segments.find(({ type }) => type === types.interpreter)
   const dynamic = segments.find(({ type }) => type === types.dynamic)
   const interpreter = interpreterAt && stringAt(bytes, interpreterAt.offset)
-  if (!dynamic) return { kind: 'elf', interpreter, needed: [], searched: [] }
+  const code = segments.flatMap(({ type, flags, offset, size }) =>
+    type === types.load && (flags & executable) !== 0 && size > 0 ? [[offset, size] as const] : [],
+  )
+  if (!dynamic) return { kind: 'elf', interpreter, needed: [], searched: [], code }
 
   const entries: { tag: number; value: number }[] = []
   const count = Math.min(Math.floor(dynamic.size / 16), maximumDynamic)
@@ -60,7 +68,7 @@ function read(bytes: Buffer): ElfResult {
     entries.filter(({ tag }) => tag === wanted).map(({ value }) => stringAt(bytes, strings + value))
   const runpath = all(tags.runpath)
   const searched = (runpath.length > 0 ? runpath : all(tags.rpath)).flatMap((list) => list.split(':')).filter(Boolean)
-  return { kind: 'elf', interpreter, needed: all(tags.needed).filter(Boolean), searched }
+  return { kind: 'elf', interpreter, needed: all(tags.needed).filter(Boolean), searched, code }
 }
 
 function segmentsOf(bytes: Buffer): Segment[] | undefined {
@@ -72,6 +80,7 @@ function segmentsOf(bytes: Buffer): Segment[] | undefined {
     const at = start + index * size
     return {
       type: bytes.readUInt32LE(at),
+      flags: bytes.readUInt32LE(at + 4),
       offset: word(bytes, at + 8),
       address: word(bytes, at + 16),
       size: word(bytes, at + 32),

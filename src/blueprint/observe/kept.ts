@@ -68,6 +68,11 @@ export class Kept {
     await this.#take(this.service.reload, true)
   }
 
+  /** Sends a signal to its main process. */
+  async signal(name: string): Promise<void> {
+    if (this.#main !== undefined) await this.#stage.signal(this.#main, name)
+  }
+
   /** Tells the service to stop. */
   async stop(): Promise<void> {
     if (this.#main !== undefined) await this.#take(this.service.stop, false)
@@ -78,8 +83,8 @@ export class Kept {
     return this.#started === '' || (await this.#stage.exit(this.#started)) !== undefined
   }
 
-  async kill(): Promise<void> {
-    if (this.#main !== undefined) await this.#stage.signal(this.#main, 'KILL')
+  kill(): Promise<void> {
+    return this.signal('KILL')
   }
 
   async #take(steps: readonly Step[], mustSucceed: boolean): Promise<void> {

@@ -1,14 +1,16 @@
 import { join } from 'node:path'
 import type { Logger } from '../../config/log.ts'
 import type { OnProgress } from '../../config/progress.ts'
-import type { Component } from '../../repository/component.ts'
+import type { Component, Entry } from '../../repository/component.ts'
 import type { Digest } from '../../store/digest.ts'
 import type { Store } from '../../store/store.ts'
 import type { Answer } from '../answer.ts'
+import type { PagesRead } from '../pages.ts'
 import type { Profile } from '../profile.ts'
 import type { Blueprint } from '../schema.ts'
 import type { Service } from '../service.ts'
 import { World } from '../world.ts'
+import { recordPages } from './paged.ts'
 import { placeFiles, placeTree } from './place.ts'
 import type { Deadlines, StepResult } from './run.ts'
 import { Stage } from './stage.ts'
@@ -41,6 +43,8 @@ export interface ObservationRecord {
   readonly gone: readonly string[]
   /** Who looked first for a path that the stack does not have. */
   readonly absent: Readonly<Record<string, Toucher>>
+  /** Which pages were read of each file that was watched page by page. */
+  readonly pages?: Readonly<Record<string, PagesRead>>
 }
 
 /** How a run is watched; strictatime always adds what it can. */
@@ -58,6 +62,8 @@ export interface ObserveInput {
   readonly store: Store
   readonly log: Logger
   readonly method?: Method | undefined
+  /** Files of the packages to watch page by page, if strace watches; others may be asked for at any speed. */
+  readonly large?: readonly Entry[]
   /** Is told each path of the stack as it is first touched, within a quarter of a second. */
   readonly onTouched?: ((path: string, by: Toucher | undefined) => void) | undefined
   /** Instead of 20 s for the probe, 30 s for each step of the workload, 600 s for all of it and 30 s for the stop. */
@@ -80,6 +86,7 @@ export async function observe(input: ObserveInput, progress: OnProgress, signal?
     await placeFiles(root, blueprint)
     const touched = new Touched(World.fromListing(await stage.list('before')), input.onTouched)
     await stage.calm()
+    await using paged = await recordPages(stage, method === 'strace' ? (input.large ?? []) : [])
     await using watcher = await startWatcher(stage, method, touched, input.onTouched !== undefined)
     clock.lap('copy')
 
@@ -94,6 +101,8 @@ export async function observe(input: ObserveInput, progress: OnProgress, signal?
     progress({ step: 'read', detail: 'what was touched' })
     await watcher.finish()
     for (const path of await stage.touched()) touched.read(`/${path}`)
+    const pages = await paged.finish()
+    for (const [path, read] of Object.entries(pages)) if (read.pages !== '-') touched.read(path)
     clock.lap('read')
 
     const methods = [method, 'strictatime'] as const
@@ -108,6 +117,7 @@ export async function observe(input: ObserveInput, progress: OnProgress, signal?
         first: touched.first(),
         gone: touched.gone(),
         absent: touched.absent(),
+        pages,
       },
     }
     return { profile, record }

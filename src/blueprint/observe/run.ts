@@ -9,8 +9,9 @@ import type { Service } from '../service.ts'
 import type { Probe, WorkloadStep } from '../step-schema.ts'
 import type { Driver } from './driver.ts'
 import { Kept } from './kept.ts'
+import { moveLogs, rotateLogs } from './rotate.ts'
 import type { Stage } from './stage.ts'
-import { moveLogs, runScripts, sqlCommand, stepText } from './step.ts'
+import { runScripts, sqlCommand, stepText } from './step.ts'
 
 export interface StepResult {
   readonly step: string
@@ -116,10 +117,7 @@ export class Run {
       return { ok: true, detail: 'waited' }
     }
     if ('reload' in step) return this.#reload()
-    if ('rotate' in step) {
-      await moveLogs(root)
-      return this.#kept.some(canReload) ? this.#reload() : this.#answered(this.#options.blueprint.probe)
-    }
+    if ('rotate' in step) return this.#rotate(root)
     if ('restart' in step) {
       await this.stop()
       return this.start()
@@ -127,6 +125,27 @@ export class Run {
     if ('scripts' in step) return runScripts(step, root, driver, deadlines.step)
     if ('sql' in step) return driver.ask(sqlCommand(step), deadlines.step)
     return driver.ask(step, deadlines.step)
+  }
+
+  /** As the packages say; where none of them says anything of the logs that are there, all are moved, and all reload. */
+  async #rotate(root: string): Promise<Outcome> {
+    const { driver, deadlines, blueprint } = this.#options
+    const { outcome, told, isHandled } = await rotateLogs(root, this.#kept, driver, deadlines.step)
+    if (!outcome.ok) return outcome
+    if (!isHandled) {
+      await moveLogs(root)
+      return this.#kept.some(canReload) ? this.#reload() : this.#answered(blueprint.probe)
+    }
+    for (const one of told) {
+      if ('signal' in one) await one.service.signal(one.signal)
+      else if (one.what === 'reload') await one.service.reload()
+    }
+    if (told.some((one) => 'what' in one && one.what === 'restart')) {
+      await this.stop()
+      return this.start()
+    }
+    await sleep(300)
+    return this.#answered(blueprint.probe)
   }
 
   async #reload(): Promise<Outcome> {

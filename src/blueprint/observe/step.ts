@@ -1,4 +1,4 @@
-import { chmod, copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { BootloomError } from '../../config/errors.ts'
 import type { CommandProbe, Outcome } from '../exchange.ts'
@@ -62,13 +62,4 @@ async function executablesIn(directory: string): Promise<string[]> {
     }),
   )
   return names.filter((_, index) => found[index])
-}
-
-/** Gives every log below /var/log another name, as logrotate does. `root`: the stage's, from outside. */
-export async function moveLogs(root: string): Promise<number> {
-  const directory = join(root, 'var/log')
-  const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch(() => [])
-  const logs = entries.filter((entry) => entry.isFile() && entry.name.endsWith('.log'))
-  for (const { parentPath, name } of logs) await rename(join(parentPath, name), join(parentPath, `${name}.1`))
-  return logs.length
 }

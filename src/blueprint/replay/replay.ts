@@ -7,6 +7,7 @@ import { parseGlob } from '../glob.ts'
 import { layersOf } from '../layers.ts'
 import type { ObservationRecord } from '../observe/observe.ts'
 import type { Deadlines, Run } from '../observe/run.ts'
+import { replayPages } from '../observe/paged.ts'
 import { Stage } from '../observe/stage.ts'
 import { staged } from '../observe/staged.ts'
 import { Trace } from '../observe/trace.ts'
@@ -23,6 +24,8 @@ export interface ReplayInput {
   readonly root: string
   /** Unpacks the bundle below a directory. */
   readonly unpack: (root: string) => Promise<void>
+  /** Files of which the bundle has only pages, and where those and their list stand in it. */
+  readonly paged?: { readonly tree: string; readonly pages: string; readonly paths: readonly string[] } | undefined
   /** Those of the stack, and the blueprint's own files if it adds any. */
   readonly components: readonly Component[]
   /** What the full stack answered. */
@@ -59,7 +62,10 @@ export async function replay(input: ReplayInput, progress: OnProgress, signal?: 
   const options = { blueprint, services, deadlines, progress: watched, signal }
   const { ran, lacks } = await staged(stage, options, async (run) => {
     await input.unpack(join(stage.directory, 'root'))
-    if (runsCommands(blueprint, services)) await stage.layOver()
+    const runs = runsCommands(blueprint, services)
+    if (runs) await stage.layOver()
+    // What commands read of these files is nothing that the bundle need have.
+    await using paged = input.paged && (await replayPages(stage, input.paged, runs ? input.paged.paths : []))
     const inBundle = World.fromListing(await stage.list('before'))
     const lacks = new Lacks(layersOf(components), components, inBundle, new Set(input.expected.gone))
     const ran = await runToTheEnd(run, stage)
@@ -67,6 +73,7 @@ export async function replay(input: ReplayInput, progress: OnProgress, signal?: 
       lacks.named(named, by),
     )
     await trace.read(await stage.pids())
+    if (paged) lacks.lackPages(await paged.finish())
     return { ran, lacks }
   })
   let differences = compareRuns(input.expected, ran)
@@ -100,7 +107,7 @@ export async function replay(input: ReplayInput, progress: OnProgress, signal?: 
 /** Only then is there anything to be run in the view. */
 function runsCommands({ probe, workload }: Blueprint, services: readonly Service[]): boolean {
   const steps = [probe, ...workload, ...services.flatMap((service) => service.probe ?? [])]
-  return steps.some((step) => 'command' in step || 'sql' in step || 'scripts' in step)
+  return steps.some((step) => 'command' in step || 'sql' in step || 'scripts' in step || 'rotate' in step)
 }
 
 function dropped({ drop }: Blueprint): (path: string) => boolean {

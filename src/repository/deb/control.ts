@@ -1,3 +1,6 @@
+/** Fields by lower-case name. */
+export type Stanza = ReadonlyMap<string, string>
+
 /**
  * Stanzas of the control format (deb-control(5)): fields by lower-case name. Continuation lines stay as they are, so a
  * value can be written out again after `Name: `.

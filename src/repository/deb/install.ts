@@ -1,4 +1,4 @@
-import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../../config/command.ts'
 import { BootloomError, type ErrorCode } from '../../config/errors.ts'
@@ -7,22 +7,32 @@ import { digestOf, hexOf } from '../../store/digest.ts'
 import type { Store } from '../../store/store.ts'
 import { eachOf } from '../each.ts'
 import { outputOf } from './apt.ts'
+import { installScript } from './install-script.ts'
 import type { ResolvedPackage } from './resolve.ts'
 import { architecture } from './sources.ts'
 
 interface InstallOptions {
+  /** All that the steps and those before them install. */
   readonly packages: readonly ResolvedPackage[]
-  /** Seconds since 1970, for whatever the installation dates itself (days in shadow(5), generated files). */
-  readonly sourceDateEpoch: number
+  /** What to install now, one after another; of a root that is begun, one step. */
+  readonly steps: readonly InstallStep[]
+  /** The root that earlier steps came to, which is copied; without one, a root is begun. */
+  readonly from?: string | undefined
   /** Does not exist yet; may be left half-made when this fails. */
   readonly root: string
-  /** A directory for the passing repository; removed in the end. */
+  /** A directory for what passes; all but the root is removed in the end. */
   readonly work: string
 }
 
+interface InstallStep {
+  readonly names: readonly string[]
+  /** Seconds since 1970, for whatever the installation dates itself (days in shadow(5), generated files). */
+  readonly sourceDateEpoch: number
+}
+
 /**
- * Installs exactly these packages into `root`, running their maintainer scripts once. mmdebstrap works in namespaces of
- * its own: no network, another host name, and no process of it outlives it.
+ * Installs these packages into `root`, running their maintainer scripts once, in namespaces: no network, another host
+ * name, and no process outlives it.
  */
 export async function installPackages(
   options: InstallOptions,
@@ -31,28 +41,37 @@ export async function installPackages(
   signal?: AbortSignal,
 ): Promise<void> {
   if (process.getuid?.() !== 0) throw new BootloomError('INSTALL_NEEDS_ROOT', 'installing a stack takes root')
-  const repository = join(options.work, 'repository')
-  await writeRepository(repository, options.packages, store, signal)
-  const total = options.packages.length * 2
-  let steps = 0
+  const { work, root, from, steps } = options
+  const repository = join(work, 'repository')
+  const installed = await writeRepository(repository, options.packages, store, signal)
+  const lines = steps.map(({ sourceDateEpoch, names }) => `${[sourceDateEpoch, ...names].join(' ')}\n`)
+  await writeFile(join(work, 'steps'), lines.join(''))
+  const total = steps.reduce((sum, { names }) => sum + names.length, 0) * 2
+  let done = 0
   const output: string[] = []
+  const memory = await fitsMemory(installed)
+  const words = [work, root, encodeURI(repository), from ?? '', memory ? 'yes' : 'no', ...mmdebstrap(steps[0]!.names)]
   try {
-    await run('setpriv', [...confined, ...mmdebstrap(options, repository)], {
-      env: { SOURCE_DATE_EPOCH: String(options.sourceDateEpoch), LC_ALL: 'C.UTF-8', TMPDIR: options.work },
+    await run('setpriv', [...confined, installScript, 'sh', ...words], {
+      env: { SOURCE_DATE_EPOCH: String(steps[0]!.sourceDateEpoch), LC_ALL: 'C.UTF-8', TMPDIR: work },
       ...(signal === undefined ? {} : { signal }),
       onLine: (line) => {
         output.push(line)
         const step = line.match(/^(Unpacking|Setting up) (\S+)/)
         if (!step) return
         const [, verb, name] = step
-        progress({ step: 'install', detail: `${verb} ${name}`.toLowerCase(), fraction: Math.min(1, ++steps / total) })
+        progress({ step: 'install', detail: `${verb} ${name}`.toLowerCase(), fraction: Math.min(1, ++done / total) })
       },
     })
-    await Promise.all(leftovers.map((path) => rm(join(options.root, path), { force: true })))
+    await Promise.all(leftovers.map((path) => rm(join(root, path), { force: true })))
   } catch (error) {
     throw asInstallError(error, output)
   } finally {
-    await rm(repository, { recursive: true, force: true })
+    await Promise.all(
+      ['repository', 'memory', 'steps', 'apt.conf', 'sources.list'].map((name) =>
+        rm(join(work, name), { recursive: true, force: true }),
+      ),
+    )
   }
 }
 
@@ -71,29 +90,28 @@ const confined = [
   '--mount-proc',
   'sh',
   '-c',
-  'echo localhost > /proc/sys/kernel/hostname; exec "$@"',
-  'sh',
 ]
 
-function mmdebstrap(options: InstallOptions, repository: string): string[] {
-  return [
-    'mmdebstrap',
-    '--mode=root',
-    '--variant=apt',
-    '--format=directory',
-    `--architectures=${architecture}`,
-    // All by name: the set is then what was resolved, whatever else could satisfy a dependency.
-    `--include=${options.packages.map((one) => one.name).join(',')}`,
-    '--dpkgopt=force-unsafe-io',
-    '--verbose',
-    suiteName,
-    options.root,
-    // Every .deb was checked against the signed index when it was fetched, and is named here by its digest.
-    `deb [trusted=yes] copy:${encodeURI(repository)} ./`,
-  ]
-}
+const mmdebstrap = (names: readonly string[]): string[] => [
+  '--mode=root',
+  '--variant=apt',
+  '--format=directory',
+  `--architectures=${architecture}`,
+  // All by name: the set is then what was resolved, whatever else could satisfy a dependency.
+  `--include=${names.join(',')}`,
+  '--dpkgopt=force-unsafe-io',
+  '--verbose',
+  suiteName,
+]
 
 const suiteName = 'stack'
+
+/** Whether a root of that many bytes, and its .debs, leave enough of this machine's memory to others. */
+async function fitsMemory(installed: number): Promise<boolean> {
+  const text = await readFile('/proc/meminfo', 'utf8')
+  const available = Number(/^MemAvailable: +(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1024
+  return installed * 1.5 + 256e6 < available / 2
+}
 
 /** Copied from this machine, or telling of the act of installing: not of the stack. */
 const leftovers = [
@@ -104,13 +122,16 @@ const leftovers = [
   'etc/dpkg/dpkg.cfg.d/99mmdebstrap',
 ]
 
-/** A flat apt repository (sources.list(5)) of links to the blobs. */
+/**
+ * A flat apt repository (sources.list(5)) of links to the blobs. Returns how many bytes the packages say that they take
+ * when installed.
+ */
 async function writeRepository(
   directory: string,
   packages: readonly ResolvedPackage[],
   store: Store,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   await rm(directory, { recursive: true, force: true })
   await mkdir(directory, { recursive: true })
   const stanzas: string[] = []
@@ -136,6 +157,8 @@ async function writeRepository(
     '',
   ]
   await writeFile(join(directory, 'Release'), release.join('\n'))
+  const kilobytes = stanzas.map((stanza) => Number(/^Installed-Size: (\d+)/m.exec(stanza)?.[1] ?? 0))
+  return kilobytes.reduce((sum, size) => sum + size * 1024, 0)
 }
 
 function asInstallError(error: unknown, streamed: readonly string[]): unknown {

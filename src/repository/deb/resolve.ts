@@ -2,12 +2,14 @@ import { BootloomError } from '../../config/errors.ts'
 import type { OnProgress } from '../../config/progress.ts'
 import type { Digest } from '../../store/digest.ts'
 import type { RepositoryContext } from '../context.ts'
-import type { DebRequest, PinnedPackage } from '../request.ts'
+import { together } from '../each.ts'
+import type { DebRequest, Flavour, PinnedPackage, StackRequest } from '../request.ts'
 import { type AptRoot, openAptRoot, outputOf, updateLists } from './apt.ts'
-import { parseStanzas } from './control.ts'
+import { parseStanzas, type Stanza } from './control.ts'
 import { fetchDebs } from './fetch.ts'
 import { applyPins, refuseUnpinned } from './pinned.ts'
 import { aptSources } from './sources.ts'
+import { stepsOf } from './steps.ts'
 
 /** One package at one version, its .deb in the store. */
 export interface ResolvedPackage {
@@ -21,25 +23,42 @@ export interface ResolvedPackage {
 export interface Resolution {
   /** All that gets installed: essential packages, apt, those asked for, and what they depend on; sorted by name. */
   readonly packages: readonly ResolvedPackage[]
+  /** Their names, in the order in which they are installed (deb/steps.ts). */
+  readonly steps: readonly (readonly string[])[]
+  /** Of a lean one, its source. */
   readonly kernel: ResolvedPackage
+  /** The same version's source, where the kernel is to be repacked. */
+  readonly kernelSource?: ResolvedPackage
   readonly busybox: ResolvedPackage
 }
 
 /** Asks the suites for exact versions and brings every .deb into the store. */
 export async function resolveDebs(
   request: DebRequest,
-  flavour: 'cloud' | 'generic',
+  { flavour, repack }: StackRequest['kernel'],
   context: RepositoryContext,
   progress: OnProgress,
   signal?: AbortSignal,
   pins: readonly PinnedPackage[] = [],
 ): Promise<Resolution> {
   const { root, packages } = await resolvePackages(request, pins, context, progress, signal)
-  const kernel = await kernelPackage(root, flavour, request, signal)
-  const busybox = await candidate(root, 'busybox-static', request, signal)
-  await fetchDebs(root, [...packages, kernel, busybox], context.store, progress, signal)
-  return { packages, kernel, busybox }
+  const words = packages.map(({ name, version }) => `${name}=${version}`)
+  const [kernel, busybox, shown] = await together(
+    kernelPackage(root, flavour, request, signal),
+    candidate(root, 'busybox-static', request, signal),
+    root.apt('apt-cache', ['show', ...words], { signal }),
+  )
+  const kernelSource = repack ? await kernelPackage(root, 'lean', request, signal, kernel.version) : undefined
+  const wanted = [...packages, kernel, ...(kernelSource ? [kernelSource] : []), busybox]
+  await fetchDebs(root, wanted, context.store, progress, signal)
+  const steps = stepsOf(firstOfEach(parseStanzas(shown)), request.packages)
+  return { packages, steps, kernel, ...(kernelSource ? { kernelSource } : {}), busybox }
 }
+
+/** Two sources may offer the same version of a package. */
+const firstOfEach = (stanzas: readonly Stanza[]): Stanza[] => [
+  ...new Map([...stanzas].reverse().map((fields) => [fields.get('package')!, fields])).values(),
+]
 
 /**
  * The exact versions alone, of what gets installed; pinned packages are at theirs. PACKAGE_UNKNOWN, PACKAGE_UNRESOLVABLE,
@@ -149,20 +168,31 @@ function asPackageErrorOr(error: unknown, name: string, request: DebRequest): un
   return error instanceof BootloomError && error.code === 'COMMAND_FAILED' ? unknown(name, request, error) : error
 }
 
-/** The kernel that the flavour's meta package depends on; nothing of what a kernel package itself depends on. */
+const metaPackages: Readonly<Record<Flavour, string>> = {
+  cloud: 'linux-image-cloud-amd64',
+  generic: 'linux-image-amd64',
+  lean: 'linux-source',
+}
+
+/**
+ * The kernel, or the source of a lean one, that the flavour's meta package depends on, at that version or the newest;
+ * nothing of what a kernel package itself depends on.
+ */
 export async function kernelPackage(
   root: AptRoot,
-  flavour: 'cloud' | 'generic',
+  flavour: Flavour,
   request: DebRequest,
   signal?: AbortSignal,
+  version?: string,
 ) {
-  const meta = flavour === 'cloud' ? 'linux-image-cloud-amd64' : 'linux-image-amd64'
+  const meta = metaPackages[flavour]
   try {
     const output = await root.apt('apt-cache', ['show', '--no-all-versions', meta], { signal })
     const depends = parseStanzas(output)[0]?.get('depends')
-    const image = depends?.match(/(linux-image-[0-9]\S*)\s*(?:\(= (\S+)\))?/)
-    if (!image) throw unknown(meta, request)
-    const word = image[2] ? `${image[1]}=${image[2]}` : await candidateVersion(root, image[1]!, signal)
+    const [, name, only] = depends?.match(/(linux-(?:image|source)-[0-9][^\s,]*)\s*(?:\(= (\S+)\))?/) ?? []
+    if (name === undefined) throw unknown(meta, request)
+    const exact = version ?? only
+    const word = exact ? `${name}=${exact}` : await candidateVersion(root, name, signal)
     return (await showPackages(root, [word], signal))[0]!
   } catch (error) {
     throw asPackageErrorOr(error, meta, request)

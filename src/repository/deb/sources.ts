@@ -50,13 +50,14 @@ async function debianTargets(): Promise<Target[]> {
       .filter(Boolean)
       .map((line) => line.split('\t'))
   // With release information only what was downloaded before is listed; without, everything, but no vendor.
+  const [known, all] = await Promise.all([query(), query('--no-release-info')])
   const foreign = new Set(
-    rows(await query())
+    rows(known)
       .filter(([, , , origin]) => origin !== 'Debian')
       .map(([uri, release]) => `${uri} ${release}`),
   )
   const targets = new Map<string, Target>()
-  for (const [uri = '', release = '', entry = ''] of rows(await query('--no-release-info'))) {
+  for (const [uri = '', release = '', entry = ''] of rows(all)) {
     const key = `${uri} ${release}`
     if (!foreign.has(key)) targets.set(key, { uri, release, entry })
   }

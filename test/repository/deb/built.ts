@@ -24,12 +24,13 @@ export async function temporaryContext(): Promise<RepositoryContext & { close():
   }
 }
 
-/** A real .deb of these files, made by dpkg-deb. */
+/** A real .deb of these files, made by dpkg-deb. `compression`: as dpkg-deb's -Z. */
 export async function buildDeb(
   directory: string,
   fields: Readonly<Record<string, string>>,
   fill: (root: string) => Promise<void>,
   control: Readonly<Record<string, string>> = {},
+  compression = 'xz',
 ): Promise<string> {
   const root = await mkdtemp(join(directory, 'build-'))
   await mkdir(join(root, 'DEBIAN'), { mode: 0o755 })
@@ -41,7 +42,7 @@ export async function buildDeb(
   }
   await fill(root)
   const file = join(directory, `${fields.Package}_${fields.Version}.deb`)
-  await execa('dpkg-deb', ['--root-owner-group', '--build', root, file], {
+  await execa('dpkg-deb', ['--root-owner-group', `-Z${compression}`, '--build', root, file], {
     env: { SOURCE_DATE_EPOCH: '1700000000' },
   })
   return file
