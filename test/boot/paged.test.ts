@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -32,10 +32,13 @@ beforeEach(async () => {
   reports = ''
   server = createServer((request, response) => {
     asked.push(request.url!)
+    let body = ''
     request.on('data', (chunk) => {
-      reports += chunk
+      body += chunk
     })
-    request.on('end', () => {
+    request.on('end', async () => {
+      reports += body
+      await appendFile(join(directory, 'told'), body)
       if (request.url!.startsWith('/misses')) response.end('ok\n')
       else response.writeHead(blob ? 200 : 404, { 'content-length': blob?.length ?? 0 }).end(blob)
     })
@@ -58,7 +61,8 @@ async function inside(policy: 'deny' | 'fetch', script: string): Promise<string[
   const mount = `'${reach}' tree mounted fetched ${url} 52:54:00:aa:00:01 boot-1 ${policy} pages`
   const namespaces = ['--mount', '--pid', '--fork', '--kill-child=KILL', '--mount-proc']
   // What a page holds, by read() and where it is mapped.
-  const tools = `file="$1"
+  const tools = `file="$1"; touch told
+    told() { n=0; until [ "$(grep -c . told)" -ge $1 ] || [ $n -ge 100 ]; do n=$((n + 1)); sleep 0.1; done; }
     page() { dd if="$2" bs=${pageSize} skip=$1 count=1 2>/dev/null | sha256sum | cut -c1-64; }
     mapped() { perl -e 'open F, "<:mmap", $ARGV[0]; seek F, ${pageSize} * $ARGV[1], 0; read F, $b, ${pageSize}; print $b' "$2" $1; }`
   const { all } = await execa(
@@ -82,7 +86,7 @@ test('pages that are kept read as they are; others are an error, never zeroes, a
      page 5 "$file"
      dd if="$file" of=/dev/null bs=${pageSize} count=3 2>&1 | head -n 1
      mapped 7 "$file" >/dev/null; echo "status $?"
-     sleep 2`,
+     told 3`,
   )
   expect(lines.slice(0, 5)).toEqual([`${content.length} 755`, shaOf(2), shaOf(40), shaOf(3), shaOfNothing])
   expect(lines[5]).toContain('Input/output error')
@@ -95,7 +99,7 @@ test('pages that are kept read as they are; others are an error, never zeroes, a
 test('a file of pages that is to be written is not changed, and that is told too', async () => {
   const lines = await inside(
     'deny',
-    `(echo more >>"$file") 2>&1; chmod 700 "$file" 2>&1; page 2 "$file"; stat -c '%s %a' "$file"; sleep 2`,
+    `(echo more >>"$file") 2>&1; chmod 700 "$file" 2>&1; page 2 "$file"; stat -c '%s %a' "$file"; told 1`,
   )
   expect(lines.filter((line) => line.includes('Read-only file system'))).toHaveLength(2)
   expect(lines.slice(-2)).toEqual([shaOf(2), `${content.length} 755`])
@@ -106,7 +110,7 @@ test('a node that reaches back brings the whole file at the first page that it l
   blob = content
   const lines = await inside(
     'fetch',
-    `f=mounted"$file"; page 2 "$f"; page 5 "$f"; mapped 9 "$f" | sha256sum | cut -c1-64; sleep 2`,
+    `f=mounted"$file"; page 2 "$f"; page 5 "$f"; mapped 9 "$f" | sha256sum | cut -c1-64; told 1`,
   )
   expect(lines).toEqual([shaOf(2), shaOf(5), shaOf(9)])
   expect(asked.filter((url) => url.startsWith(`/blob/${digest}`))).toHaveLength(1)
