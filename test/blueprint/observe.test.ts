@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, rm } from 'node:fs/promises'
+import { readdir, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -48,6 +48,17 @@ probe: { http: /, port: 8099, expect: { contains: small and real } }
 `
 
 describe('observe', () => {
+  it('watches a root behind an absolute symlink as any other', async () => {
+    const link = `${root}-link`
+    await symlink(root, link)
+    try {
+      const { profile } = await observe(await input(web, { root: link }), () => {})
+      expect(profile.paths.map(({ path }) => path)).toContain('/usr/bin/start')
+    } finally {
+      await rm(link)
+    }
+  })
+
   it('finds what a web server touches, and the same again in a second run', async () => {
     const steps: Progress[] = []
     const tree: Component = {

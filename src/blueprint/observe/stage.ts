@@ -1,5 +1,5 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, realpath, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
 import { lastLines } from '../../config/command.ts'
@@ -54,8 +54,10 @@ export class Stage {
    * Returns once it stands. `content`: what `root` begins as: a copy of the given root directory, or nothing, for who fills
    * it in and then calls `layOver`.
    */
-  static async open(root: string, { hostname, content = 'copy', traced = true, signal }: StageOptions): Promise<Stage> {
+  static async open(path: string, { hostname, content = 'copy', traced = true, signal }: StageOptions): Promise<Stage> {
     signal?.throwIfAborted()
+    // Seen through /proc, an absolute symlink on the way would lead back out of the namespaces.
+    const root = await realpath(path)
     const namespaces = ['--pid', '--mount', '--net', '--ipc', '--uts', '--fork', '--kill-child=KILL']
     const script = `hostname ${hostname}\n${stageScript}`
     const inner = ['sh', '-c', reaperScript, script, 'bootloom-stage', root, content]
