@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "escape.h"
 #include "sha256.h"
 
 struct member {
@@ -66,19 +67,6 @@ static off_t copy(const struct member *of, const char *hex, int file, off_t at) 
   close(from);
   sha256_end(&sha, found);
   return at >= 0 && strcmp(found, hex) == 0 ? pad(file, at) : -1;
-}
-
-static void unescape(char *text) {
-  char *out = text;
-  for (; *text; text++) {
-    char code[3] = {0};
-    if (*text == '%' && text[1] && text[2]) {
-      memcpy(code, text + 1, 2);
-      *out++ = (char)strtol(code, NULL, 16);
-      text += 2;
-    } else *out++ = *text;
-  }
-  *out = 0;
 }
 
 static off_t rebuild_member(char *line, int file, off_t at) {

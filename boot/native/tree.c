@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "escape.h"
 #include "paged.h"
 
 struct entry *entries;
@@ -54,19 +55,6 @@ static uint32_t reach(char *path) {
     parent = found;
     name += length + 1;
   }
-}
-
-static void unescape(char *text) {
-  char *out = text;
-  for (; *text; text++) {
-    char code[3] = {0};
-    if (*text == '%' && text[1] && text[2]) {
-      memcpy(code, text + 1, 2);
-      *out++ = (char)strtol(code, NULL, 16);
-      text += 2;
-    } else *out++ = *text;
-  }
-  *out = 0;
 }
 
 /* The words of a line behind its letter, in place. */

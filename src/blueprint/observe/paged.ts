@@ -1,16 +1,11 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { lstat, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { lastLines, run } from '../../config/command.ts'
-import { BootloomError } from '../../config/errors.ts'
+import { run } from '../../config/command.ts'
 import type { Entry } from '../../repository/component.ts'
 import { type PagedFile, pagedTree } from '../paged-tree.ts'
 import type { PagesRead } from '../pages.ts'
+import { startBeside } from './beside.ts'
 import type { Stage } from './stage.ts'
-
-const program = fileURLToPath(new URL('../../../build/native/pages', import.meta.url))
 
 /** What a program that shows files page by page tells at its end. */
 interface Shown<T> extends AsyncDisposable {
@@ -93,38 +88,13 @@ async function standingOf(stage: Stage, files: readonly Entry[]): Promise<PagedF
 async function show(stage: Stage, tree: string, from: readonly string[]): Promise<Shown<string>> {
   await mkdir(join(stage.directory, 'pages'))
   const out = 'pages.out'
-  const [file, ...words] = [
-    ...stage.enter(),
-    ...[program, tree, `${stage.inside}/pages`, `${stage.inside}/root`, `${stage.inside}/${out}`, ...from],
-  ]
-  const child = spawn(file!, words, { stdio: ['pipe', 'pipe', 'pipe'] })
-  let complaints = ''
-  child.stderr.on('data', (chunk: Buffer) => {
-    complaints = (complaints + chunk).slice(-4096)
-  })
-  child.stdin.on('error', () => {})
-  const ended = once(child, 'close')
-  ended.catch(() => {})
-  await Promise.race([once(child.stdout, 'data'), ended])
-  if (child.exitCode !== null) throw failure(child.exitCode, complaints)
+  const words = [tree, ...['pages', 'root', out].map((name) => `${stage.inside}/${name}`), ...from]
+  const program = await startBeside(stage, { name: 'pages', does: 'shows files page by page', words })
   return {
+    ...program,
     async finish() {
-      child.stdin.end()
-      await ended
-      if (child.exitCode !== 0) throw failure(child.exitCode, complaints)
+      await program.finish()
       return readFile(join(stage.directory, out), 'utf8')
     },
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL')
-      await ended.catch(() => {})
-    },
   }
-}
-
-function failure(status: number | null, complaints: string): BootloomError {
-  const details = lastLines(complaints)
-  if (status === 127 || /No such file.*build\/native/.test(complaints)) {
-    return new BootloomError('NATIVE_MISSING', 'pages was not built', { where: program, details })
-  }
-  return new BootloomError('COMMAND_FAILED', 'what shows files page by page ended early', { where: 'fuse', details })
 }

@@ -1,11 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { lastLines } from '../../config/command.ts'
-import { BootloomError } from '../../config/errors.ts'
 import type { Touch } from '../profile.ts'
+import { startBeside } from './beside.ts'
 import type { Stage } from './stage.ts'
 import type { Touched } from './touched.ts'
 import { Trace } from './trace.ts'
@@ -54,50 +50,22 @@ async function follow(read: () => Promise<void>, ended: AbortSignal): Promise<vo
   }
 }
 
-const program = fileURLToPath(new URL('../../../build/native/opens', import.meta.url))
-
-/** NATIVE_MISSING when the program that watches was not built. */
-async function watchOpens(stage: Stage, touched: Touched): Promise<Watcher> {
-  const [file, ...words] = [...stage.enter(), program, `${stage.inside}/root`]
-  const child = spawn(file!, words, { stdio: ['pipe', 'pipe', 'pipe'] })
-  let complaints = ''
-  child.stderr.on('data', (chunk: Buffer) => {
-    complaints = (complaints + chunk).slice(-4096)
-  })
-  child.stdin.on('error', () => {})
-  const ended = once(child, 'close')
-  const ready = Promise.withResolvers<void>()
-  ended.then(
-    () => ready.reject(failure(child, complaints)),
-    () => ready.reject(failure(child, complaints)),
-  )
+function watchOpens(stage: Stage, touched: Touched): Promise<Watcher> {
   let rest: Buffer = Buffer.alloc(0)
   let isReady = false
-  child.stdout.on('data', (chunk: Buffer) => {
+  const onOutput = (chunk: Buffer) => {
     rest = Buffer.concat([rest, chunk])
     if (!isReady && rest.includes('\n')) {
       rest = rest.subarray(rest.indexOf('\n') + 1)
       isReady = true
-      ready.resolve()
     }
     for (let end = thirdZero(rest); isReady && end >= 0; end = thirdZero(rest)) {
       const [how, process, path] = rest.toString('utf8', 0, end).split('\0')
       tell(touched, how!, process!, path!)
       rest = rest.subarray(end + 1)
     }
-  })
-  await ready.promise
-  return {
-    async finish() {
-      child.stdin.end()
-      await ended
-      if (child.exitCode !== 0) throw failure(child, complaints)
-    },
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL')
-      await ended.catch(() => {})
-    },
   }
+  return startBeside(stage, { name: 'opens', does: 'watches by fanotify', words: [`${stage.inside}/root`], onOutput })
 }
 
 /** Where the first three words end, or -1. */
@@ -121,12 +89,4 @@ function tell(touched: Touched, how: string, process: string, path: string): voi
     // Of a process that has ended in the meantime nothing more is known.
     process === '' ? undefined : { process, call: how, error: undefined },
   )
-}
-
-function failure(child: ChildProcess, complaints: string): BootloomError {
-  const details = lastLines(complaints)
-  if (child.exitCode === 127 || /No such file/.test(complaints)) {
-    return new BootloomError('NATIVE_MISSING', 'opens was not built', { where: program, details })
-  }
-  return new BootloomError('COMMAND_FAILED', 'what watches by fanotify ended early', { where: 'fanotify', details })
 }
