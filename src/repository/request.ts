@@ -27,7 +27,7 @@ export interface PinnedPackage {
   readonly version: string
 }
 
-/** Debian's kernel for clouds, its kernel for all hardware, or one that is built for the blueprint (kernel-build.ts). */
+/** Debian's kernel for clouds, its kernel for all hardware, or one that is built for the blueprint (kernel/build.ts). */
 export type Flavour = 'cloud' | 'generic' | 'lean'
 
 /** What a stack is made from. A blueprint, its tree paths made absolute, fits as it is. */

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { configText, droppedFrom, type KernelOptions, refuseDropped } from '../../src/repository/kernel-config.ts'
+import { configText, droppedFrom, type KernelOptions, refuseDropped } from '../../src/repository/kernel/config.ts'
 
 const options = (given: Record<string, string>): KernelOptions =>
   new Map(Object.entries(given).map(([option, value]) => [option, { value, fragment: 'mine' }]))

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readImage, readUnpacked } from '../../src/repository/kernel-image.ts'
+import { readImage, readUnpacked } from '../../src/repository/kernel/image.ts'
 
 /** A bzImage of one setup sector (the boot protocol's fields, and nothing that could run). */
 function image({ payload = Buffer.from('payload!'), offset = 16 } = {}): Buffer {

@@ -6,7 +6,7 @@ import type { ChangeUpdate, PartName } from '../../state/changes.ts'
 import type { Digest } from '../../store/digest.ts'
 import { appliedBlueprint } from '../applied.ts'
 import type { Context } from '../context.ts'
-import type { ImpactReport, ImpactRow } from '../impact-report.ts'
+import type { ImpactReport, ImpactRow } from '../impact/report.ts'
 import { newPart } from './part.ts'
 
 /** Paths told of one blueprint. */

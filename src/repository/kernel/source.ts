@@ -1,8 +1,8 @@
-import { componentsOfDebs, recordDebComponents } from '../state/components.ts'
-import type { Component, ComponentRef } from './component.ts'
-import type { RepositoryContext } from './context.ts'
-import type { ResolvedPackage } from './deb/resolve.ts'
-import { summaryOf, writeComponent } from './recorded.ts'
+import { componentsOfDebs, recordDebComponents } from '../../state/components.ts'
+import type { Component, ComponentRef } from '../component.ts'
+import type { RepositoryContext } from '../context.ts'
+import type { ResolvedPackage } from '../deb/resolve.ts'
+import { summaryOf, writeComponent } from '../recorded.ts'
 
 /** Where the source's .deb stands in its component: it is taken apart only when something is built of it. */
 const archivePath = (name: string) => `/usr/src/${name}.deb`

@@ -1,10 +1,10 @@
-import { type Pin, pinsInForce } from '../state/pins.ts'
-import { pointersOfAll } from '../state/pointers.ts'
-import type { Redis } from '../state/redis.ts'
-import { runningNodes } from '../state/running.ts'
-import type { Digest } from '../store/digest.ts'
-import type { ImpactIndex, Subject } from './impact-index.ts'
-import type { BundleInUse } from './impact-report.ts'
+import { type Pin, pinsInForce } from '../../state/pins.ts'
+import { pointersOfAll } from '../../state/pointers.ts'
+import type { Redis } from '../../state/redis.ts'
+import { runningNodes } from '../../state/running.ts'
+import type { Digest } from '../../store/digest.ts'
+import type { ImpactIndex, Subject } from './file-index.ts'
+import type { BundleInUse } from './report.ts'
 
 /** The bundles that matter: those that a channel points to, and those that nodes run. Sorted by blueprint and digest. */
 export async function bundlesInUse(redis: Redis): Promise<Omit<BundleInUse, 'blueprint'>[]> {

@@ -1,7 +1,7 @@
-import type { ImpactIndex, Part } from './impact-index.ts'
-import type { FileChange, ImpactRow } from './impact-report.ts'
-import { absentRows, holdingsOf, rowOf } from './impact-rows.ts'
-import type { Standing } from './impact-use.ts'
+import type { ImpactIndex, Part } from './file-index.ts'
+import type { FileChange, ImpactRow } from './report.ts'
+import { absentRows, holdingsOf, rowOf } from './rows.ts'
+import type { Standing } from './use.ts'
 
 /** Who keeps a path, from which version of which component. */
 export function rowsOfFile(

@@ -1,14 +1,14 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { run } from '../config/command.ts'
-import { BootloomError } from '../config/errors.ts'
-import type { OnProgress } from '../config/progress.ts'
-import type { Component, ComponentRef } from './component.ts'
-import type { RepositoryContext } from './context.ts'
-import { sourceArchive } from './kernel-source.ts'
-import { withLock } from './lock.ts'
-import { loadComponent } from './recorded.ts'
+import { run } from '../../config/command.ts'
+import { BootloomError } from '../../config/errors.ts'
+import type { OnProgress } from '../../config/progress.ts'
+import type { Component, ComponentRef } from '../component.ts'
+import type { RepositoryContext } from '../context.ts'
+import { withLock } from '../lock.ts'
+import { loadComponent } from '../recorded.ts'
+import { sourceArchive } from './source.ts'
 
 /** A kernel's source, unpacked. */
 export interface KernelTree {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { run } from '../config/command.ts'
-import { BootloomError } from '../config/errors.ts'
+import { run } from '../../config/command.ts'
+import { BootloomError } from '../../config/errors.ts'
 
 /** What a kernel is to be configured with: options without CONFIG_, each with its value and the fragment that sets it. */
 export type KernelOptions = ReadonlyMap<string, { readonly value: string; readonly fragment: string }>

@@ -1,5 +1,5 @@
-import type { Component, Entry } from '../repository/component.ts'
-import type { Digest } from '../store/digest.ts'
+import type { Component, Entry } from '../../repository/component.ts'
+import type { Digest } from '../../store/digest.ts'
 
 /**
  * Files that no package holds, but that installing one makes of what it holds: a newer package makes another one. Without

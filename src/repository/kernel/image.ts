@@ -1,4 +1,4 @@
-import { BootloomError } from '../config/errors.ts'
+import { BootloomError } from '../../config/errors.ts'
 
 /** What a kernel image says of itself (kernel document arch/x86/boot). */
 export interface ImageFacts {

@@ -1,5 +1,5 @@
-import type { Pin } from '../state/pins.ts'
-import type { Digest } from '../store/digest.ts'
+import type { Pin } from '../../state/pins.ts'
+import type { Digest } from '../../store/digest.ts'
 
 /** What is asked: nothing named is all that the sources offer. */
 export interface ImpactQuestion {

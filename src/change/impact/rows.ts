@@ -1,12 +1,12 @@
-import { loadRules, type Rule } from '../blueprint/rules.ts'
-import type { Component } from '../repository/component.ts'
-import type { Digest } from '../store/digest.ts'
-import type { Store } from '../store/store.ts'
-import { type Comparison, compareParts, wantingOf } from './impact-compare.ts'
-import type { Chunk, Part } from './impact-index.ts'
-import { libraryCache } from './impact-made.ts'
-import type { FileChange, ImpactRow, Verdict } from './impact-report.ts'
-import type { Standing } from './impact-use.ts'
+import { loadRules, type Rule } from '../../blueprint/rules.ts'
+import type { Component } from '../../repository/component.ts'
+import type { Digest } from '../../store/digest.ts'
+import type { Store } from '../../store/store.ts'
+import { type Comparison, compareParts, wantingOf } from './compare.ts'
+import type { Chunk, Part } from './file-index.ts'
+import { libraryCache } from './made.ts'
+import type { FileChange, ImpactRow, Verdict } from './report.ts'
+import type { Standing } from './use.ts'
 
 /** One subject in use, and the part of the index that it has of a component. */
 export interface Holding {

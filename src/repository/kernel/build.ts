@@ -1,18 +1,18 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { OnProgress } from '../config/progress.ts'
-import { recordComponent } from '../state/components.ts'
-import { type BuiltKernel, getBuiltKernel, putBuiltKernel } from '../state/kernels.ts'
-import { canonicalJson, digestOf, hexOf } from '../store/digest.ts'
-import type { Component, ComponentRef, Entry } from './component.ts'
-import type { RepositoryContext } from './context.ts'
-import { configText, type KernelOptions, refuseDropped } from './kernel-config.ts'
-import { compilerOf } from './kernel-tools.ts'
-import { inKernelTree, type KernelTree, make } from './kernel-tree.ts'
-import { summaryOf, writeComponent } from './recorded.ts'
+import type { OnProgress } from '../../config/progress.ts'
+import { recordComponent } from '../../state/components.ts'
+import { type BuiltKernel, getBuiltKernel, putBuiltKernel } from '../../state/kernels.ts'
+import { canonicalJson, digestOf, hexOf } from '../../store/digest.ts'
+import type { Component, ComponentRef, Entry } from '../component.ts'
+import type { RepositoryContext } from '../context.ts'
+import { summaryOf, writeComponent } from '../recorded.ts'
+import { configText, type KernelOptions, refuseDropped } from './config.ts'
+import { compilerOf } from './tools.ts'
+import { inKernelTree, type KernelTree, make } from './tree.ts'
 
 interface LeanRequest {
-  /** A linux-source package (kernel-source.ts). */
+  /** A linux-source package (source.ts). */
   readonly source: ComponentRef
   readonly options: KernelOptions
 }

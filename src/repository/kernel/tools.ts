@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises'
-import { run } from '../config/command.ts'
-import { BootloomError } from '../config/errors.ts'
+import { run } from '../../config/command.ts'
+import { BootloomError } from '../../config/errors.ts'
 
 /** What building a kernel takes, each with the package that has it; headers by their path. */
 const tools: Readonly<Record<string, string>> = {

@@ -1,8 +1,8 @@
-import type { Store } from '../store/store.ts'
-import type { Component, Entry } from './component.ts'
+import type { Store } from '../../store/store.ts'
+import type { Component, Entry } from '../component.ts'
+import { loadComponent } from '../recorded.ts'
+import type { Stack } from '../stack.ts'
 import type { KernelModule } from './kernel.ts'
-import { loadComponent } from './recorded.ts'
-import type { Stack } from './stack.ts'
 
 export interface Firmware {
   /** By name, as the kernel asks for it: `rtl_nic/rtl8168h-2.fw`. */

@@ -1,5 +1,5 @@
-import type { Store } from '../store/store.ts'
-import type { Component } from './component.ts'
+import type { Store } from '../../store/store.ts'
+import type { Component } from '../component.ts'
 import { moduleLines } from './kernel.ts'
 
 /** The drivers of a kernel for some devices. */

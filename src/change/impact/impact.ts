@@ -1,13 +1,13 @@
-import { BootloomError } from '../config/errors.ts'
-import type { PendingRequest, PendingUpdate } from '../repository/pending.ts'
-import type { Context } from './context.ts'
-import { answerCve } from './impact-cve.ts'
-import { rowsOfDigest, rowsOfFile } from './impact-files.ts'
-import { ImpactIndex, indexPath } from './impact-index.ts'
-import { type Answer, type Asking, answerPackage, answerPending } from './impact-offers.ts'
-import type { ImpactQuestion, ImpactReport } from './impact-report.ts'
-import { bundlesInUse, standings } from './impact-use.ts'
-import { securityIsStale } from './security.ts'
+import { BootloomError } from '../../config/errors.ts'
+import type { PendingRequest, PendingUpdate } from '../../repository/pending.ts'
+import type { Context } from '../context.ts'
+import { securityIsStale } from '../security.ts'
+import { answerCve } from './cve.ts'
+import { ImpactIndex, indexPath } from './file-index.ts'
+import { rowsOfDigest, rowsOfFile } from './files.ts'
+import { type Answer, type Asking, answerPackage, answerPending } from './offers.ts'
+import type { ImpactQuestion, ImpactReport } from './report.ts'
+import { bundlesInUse, standings } from './use.ts'
 
 /** The heavy work that a question may lead to; a server has its workshop do it. */
 export interface ImpactWork {

@@ -1,9 +1,9 @@
-import { type PendingRequest, type PendingUpdate, pendingUpdates } from '../repository/pending.ts'
+import { type PendingRequest, type PendingUpdate, pendingUpdates } from '../../repository/pending.ts'
+import { readSecurity } from '../security.ts'
+import type { Work } from '../work.ts'
+import { buildIndex } from './build.ts'
 import type { ImpactWork } from './impact.ts'
-import { buildIndex } from './impact-build.ts'
-import { bundlesInUse } from './impact-use.ts'
-import { readSecurity } from './security.ts'
-import type { Work } from './work.ts'
+import { bundlesInUse } from './use.ts'
 
 /** The heavy work behind questions of impact, as jobs of the workshop. */
 export type ImpactJob =

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { type FileHandle, mkdir, open, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Suites } from '../repository/pending.ts'
-import type { Flavour } from '../repository/request.ts'
-import type { Digest } from '../store/digest.ts'
+import type { Suites } from '../../repository/pending.ts'
+import type { Flavour } from '../../repository/request.ts'
+import type { Digest } from '../../store/digest.ts'
 
 /**
  * The index of what bundles keep: a file of the state directory, made from the store alone. A header says which bundles
@@ -22,7 +22,7 @@ export interface Subject {
   readonly drop: readonly string[]
   /** Names of the rules that added something. */
   readonly rules: readonly string[]
-  /** What it keeps of files that installing packages makes (impact-made.ts). */
+  /** What it keeps of files that installing packages makes (made.ts). */
   readonly made: readonly string[]
 }
 
@@ -34,7 +34,7 @@ export interface Part {
   readonly source?: { readonly name: string; readonly version: string }
   /** All that anybody keeps of it. */
   readonly paths: readonly string[]
-  /** What stands at each of the paths (impact-compare.ts). */
+  /** What stands at each of the paths (compare.ts). */
   readonly contents: readonly string[]
   /** Path of the component → path of the file that installing it makes of it. */
   readonly makes: Readonly<Record<string, string>>

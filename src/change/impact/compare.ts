@@ -1,9 +1,9 @@
-import { type Glob, parseGlob } from '../blueprint/glob.ts'
-import type { Rule } from '../blueprint/rules.ts'
-import type { Component, Entry } from '../repository/component.ts'
-import type { Part, Subject } from './impact-index.ts'
-import { isMadeInto, libraryCache, libraryNames } from './impact-made.ts'
-import type { FileChange } from './impact-report.ts'
+import { type Glob, parseGlob } from '../../blueprint/glob.ts'
+import type { Rule } from '../../blueprint/rules.ts'
+import type { Component, Entry } from '../../repository/component.ts'
+import type { Part, Subject } from './file-index.ts'
+import { isMadeInto, libraryCache, libraryNames } from './made.ts'
+import type { FileChange } from './report.ts'
 
 /** All of an entry that a node can tell, in a few words; a hard link is told by what it shares. */
 export function contentOf(entry: Entry, entries: ReadonlyMap<string, Entry>): string {

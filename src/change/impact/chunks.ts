@@ -1,6 +1,6 @@
-import type { Component } from '../repository/component.ts'
-import type { Digest } from '../store/digest.ts'
-import type { Chunk, Part } from './impact-index.ts'
+import type { Component } from '../../repository/component.ts'
+import type { Digest } from '../../store/digest.ts'
+import type { Chunk, Part } from './file-index.ts'
 
 interface Added {
   readonly kind: string
