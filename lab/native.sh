@@ -10,12 +10,12 @@ carry=../../src/tftp/carry
 bench=../../lab/bench
 
 # PROGRAM FILES…
-programs="watch watch.c lookups.c deep.c storms.c probes.c btf.c reports.c server.c
+programs="watch watch.c say.c lookups.c deep.c storms.c probes.c btf.c reports.c server.c
 opens opens.c
-reach reach.c fuse.c tree.c escape.c paged.c fetch.c sha256.c reports.c server.c
-pages pages.c fuse.c tree.c escape.c paged.c fetch.c sha256.c reports.c server.c
-agent agent.c kexec.c gather.c handover.c rebuild.c escape.c drift.c weigh.c sha256.c server.c
-learn learn.c server.c
+reach reach.c say.c fuse.c tree.c escape.c paged.c fetch.c sha256.c reports.c server.c
+pages pages.c say.c fuse.c tree.c escape.c paged.c fetch.c sha256.c reports.c server.c
+agent agent.c say.c kexec.c gather.c handover.c rebuild.c escape.c drift.c weigh.c sha256.c server.c
+learn learn.c say.c server.c
 carry $carry/carry.c $carry/orders.c $carry/transfer.c $carry/content.c $carry/out.c $carry/told.c
 tftp-client $bench/tftp-client.c"
 

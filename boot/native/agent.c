@@ -21,6 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "say.h"
+
 /* Milliseconds that a question may take. */
 static const long patience = 10000;
 /* Seconds between two questions until the server says otherwise. */
@@ -72,7 +74,7 @@ static void leave(void) {
 
 static void boot_anew(const struct server *server, const char *url, const char *mac, int through_firmware) {
   const char *why = through_firmware ? "it was asked to" : kexec_prepare(server, url, mac);
-  if (why) fprintf(stderr, "bootloom: boots anew through the firmware: %s\n", why);
+  if (why) say("boots anew through the firmware: %s", why);
   leave();
 }
 

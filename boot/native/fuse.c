@@ -20,6 +20,7 @@
 #include "fetch.h"
 #include "paged.h"
 #include "reports.h"
+#include "say.h"
 #include "tree.h"
 
 /* What is known of a name does not change while the node runs. Seconds. */
@@ -343,7 +344,7 @@ static void *bring(void *mine) {
       slots[i].state = FREE;
     }
     *working = 0;
-    fprintf(stderr, "bootloom: %s [%d] asked for %s: %s, %llu bytes in %ld ms\n", process, pid, entry->path, outcome,
+    say("%s [%d] asked for %s: %s, %llu bytes in %ld ms", process, pid, entry->path, outcome,
             (unsigned long long)entry->size, took);
     reports_add(pid, process, 1, outcome, took, entry->path);
   }

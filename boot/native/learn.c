@@ -10,6 +10,7 @@
  *
  * What is there at the start is all that is ever told: that is the stack, and the list needs no more memory than it.
  */
+#include "say.h"
 #include "server.h"
 
 #include <dirent.h>
@@ -213,7 +214,7 @@ static void *tell(void *server) {
     int status = server_ask(server, "/learned", body, size, -1, now_ms() + 5000, NULL, NULL);
     if (status == 410) _exit(0);
     pause = status == 200 ? 1 : pause < 32 ? pause * 2 : 60;
-    if (status != 200) fprintf(stderr, "bootloom: what was learned could not be told (%d), again in %u s\n", status, pause);
+    if (status != 200) say("what was learned could not be told (%d), again in %u s", status, pause);
     for (size_t i = 0; status == 200 && i < lines; i++) files[sent[i].file].told |= sent[i].how;
   }
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "reports.h"
+#include "say.h"
 
 enum policy paged_policy = NO_PAGES;
 
@@ -102,9 +103,9 @@ void paged_missed(struct entry *entry, int64_t page, int pid, const char *proces
   if (page >= 0) put(entry->paged->told, (uint64_t)page);
   else entry->told = 1;
   if (told_to < 0 && page < 0)
-    fprintf(stderr, "bootloom: %s [%d] was to write to %s, which the bundle has pages of\n", process, pid, entry->path);
+    say("%s [%d] was to write to %s, which the bundle has pages of", process, pid, entry->path);
   else if (told_to < 0)
-    fprintf(stderr, "bootloom: %s [%d] read page %lld of %s, which the bundle lacks\n", process, pid, (long long)page, entry->path);
+    say("%s [%d] read page %lld of %s, which the bundle lacks", process, pid, (long long)page, entry->path);
   if (told_to >= 0) dprintf(told_to, "%lld\t%d\t%s\t%s\n", (long long)page, pid, process, entry->path);
   else reports_page(pid, process, (long)page, entry->path);
 }

@@ -21,6 +21,7 @@
 
 #include "fuse.h"
 #include "paged.h"
+#include "say.h"
 #include "tree.h"
 
 static int connection, proc;
@@ -47,13 +48,13 @@ int main(int count, char **words) {
   snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", connection);
   if (connection < 0 || out < 0 || tree_load(tree) < 0 || paged_open() < 0 ||
       mount("bootloom", mountpoint, "fuse", MS_NODEV | MS_NOATIME, options) < 0) {
-    fprintf(stderr, "bootloom: pages: %s\n", strerror(errno));
+    say("pages: %s", strerror(errno));
     return 1;
   }
   if (paged_policy == REPLAYED) paged_tell(out);
   pthread_t thread;
   if (pthread_create(&thread, NULL, serve, NULL) != 0 || paged_bind(mountpoint, root) < 0) {
-    fprintf(stderr, "bootloom: pages: %s\n", strerror(errno));
+    say("pages: %s", strerror(errno));
     return 1;
   }
   if (write(1, "mounted\n", 8) != 8) return 1;

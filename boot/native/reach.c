@@ -26,6 +26,7 @@
 #include "fuse.h"
 #include "paged.h"
 #include "reports.h"
+#include "say.h"
 #include "tree.h"
 
 /* Of the whole keeper: an answer that cannot be given is worse than an application that is killed for memory. */
@@ -49,7 +50,7 @@ static void keep(int connection, struct slot *slots, int proc, const struct serv
     }
     int status = 0;
     if (worker > 0 && waitpid(worker, &status, 0) == worker && WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
-    fprintf(stderr, "bootloom: reach ended (%d), starting it again\n", status);
+    say("reach ended (%d), starting it again", status);
     usleep(50000);
   }
 }
@@ -72,7 +73,7 @@ int main(int count, char **words) {
   unsigned long flags = MS_NODEV | MS_NOATIME | (paged_policy == DENIED ? 0 : MS_RDONLY);
   if (connection < 0 || slots == MAP_FAILED || tree_load(words[1]) < 0 || paged_open() < 0 || (mkdir(words[3], 0700) < 0 && errno != EEXIST) ||
       mount("bootloom", words[2], "fuse", flags, options) < 0) {
-    fprintf(stderr, "bootloom: reach: %s\n", strerror(errno));
+    say("reach: %s", strerror(errno));
     return 1;
   }
   /* It is in memory now, and would stand there twice. */

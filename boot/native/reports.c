@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "say.h"
+
 /* Below the bodyLimit of the server's route. */
 static char waiting[32768], sending[sizeof waiting];
 static size_t held;
@@ -72,7 +74,7 @@ static void *send_them(void *unused) {
     int again = status < 0 || status >= 500 || status == 408 || status == 425 || status == 429;
     pause = again ? (pause < 32 ? pause * 2 : 60) : 1;
     if (again) {
-      fprintf(stderr, "bootloom: misses could not be told (%d), again in %u s\n", status, pause);
+      say("misses could not be told (%d), again in %u s", status, pause);
       continue;
     }
     if (status == 200) {
@@ -80,7 +82,7 @@ static void *send_them(void *unused) {
     } else {
       /* What the server refuses once it refuses again. */
       for (size_t i = 0; i < size; i++) lost += sending[i] == '\n';
-      fprintf(stderr, "bootloom: misses were refused (%d); %u are lost\n", status, lost);
+      say("misses were refused (%d); %u are lost", status, lost);
     }
     size = 0;
   }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "probes.h"
+#include "say.h"
 #include "server.h"
 
 /* How many of one kind within a second make a storm, and how many storms are left out at once. */
@@ -22,7 +23,7 @@ static void leave_out(const char *condition) {
     if (*left_out[i]) at += (size_t)snprintf(filter + at, sizeof filter - at, " && !(%s)", left_out[i]);
   if (probes_leave_out(filter) == 0) return;
   /* The kernel has none at all then, and each look of this process would be told to it. */
-  fprintf(stderr, "bootloom: a storm of misses cannot be left out\n");
+  say("a storm of misses cannot be left out");
   memset(left_out, 0, sizeof left_out);
   probes_leave_out("");
 }

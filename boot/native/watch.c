@@ -26,6 +26,7 @@
 #include "lookups.h"
 #include "probes.h"
 #include "reports.h"
+#include "say.h"
 #include "server.h"
 #include "storms.h"
 
@@ -86,8 +87,8 @@ static int missed_in(const char *directory, const struct lookup *lookup) {
   if (fresh) {
     if (!(known[i].path = strdup(path))) return 1;
     known_count++;
-    fprintf(stderr, "bootloom: %s [%d] asked for %s, which the bundle lacks\n", process, lookup->pid, path);
-    if (known_count == KNOWN) fprintf(stderr, "bootloom: %d names were missed; others are not told\n", KNOWN);
+    say("%s [%d] asked for %s, which the bundle lacks", process, lookup->pid, path);
+    if (known_count == KNOWN) say("%d names were missed; others are not told", KNOWN);
   }
   known[i].since++;
   known[i].pid = lookup->pid;
@@ -176,7 +177,7 @@ int main(int count, char **words) {
   once = probes_in_overlay();
   int events = probes_open();
   if (events < 0) {
-    fprintf(stderr, "bootloom: misses are not seen: %s\n", strerror(errno));
+    say("misses are not seen: %s", strerror(errno));
     return 1;
   }
   reports_start(&server);
