@@ -14,6 +14,8 @@ export interface Answer {
 
 /** More lines than this are compared by the digest of all of them together. */
 const longest = 2000
+/** Letters of the content that are kept to be read. */
+const readable = 4096
 
 export function answerOf(status: string, content: Buffer | string): Answer {
   const text = content.toString('utf8')
@@ -23,7 +25,7 @@ export function answerOf(status: string, content: Buffer | string): Answer {
     status,
     digest: createHash('sha256').update(content).digest('hex'),
     lines: kept.map((line) => createHash('sha256').update(line).digest('base64').slice(0, 8)),
-    text: text.slice(0, 200),
+    text: text.slice(0, readable),
   }
 }
 
@@ -45,10 +47,16 @@ export function difference(expected: Answer, got: Answer, again: Answer = expect
   }
   if (got.digest === expected.digest || got.digest === again.digest) return undefined
   if (expected.lines.length !== again.lines.length) return undefined
-  const shown = `${JSON.stringify(got.text.slice(0, 80))}, not ${JSON.stringify(expected.text.slice(0, 80))}`
   if (got.lines.length !== expected.lines.length) {
+    const shown = `${quoted(got.text)}, not ${quoted(expected.text)}`
     return `answered ${got.lines.length} lines, not ${expected.lines.length}: ${shown}`
   }
   const at = expected.lines.findIndex((line, index) => line === again.lines[index] && line !== got.lines[index])
-  return at < 0 ? undefined : `line ${at + 1} of the answer differs: ${shown}`
+  if (at < 0) return undefined
+  const [is, was] = [got.text.split('\n')[at], expected.text.split('\n')[at]]
+  const shown = is === undefined || was === undefined || is === was ? '' : `: ${quoted(is)}, not ${quoted(was)}`
+  return `line ${at + 1} of the answer differs${shown}`
 }
+
+/** How a text begins. */
+const quoted = (text: string): string => JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text)

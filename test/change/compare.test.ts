@@ -43,7 +43,7 @@ test.each([
     'another text where it must be the same',
     { answers: 'same' },
     { answers: page('200 text/html', 'bye\n') },
-    ['GET /: line 1 of the answer differs: "bye\\n", not "hello\\n"'],
+    ['GET /: line 1 of the answer differs: "bye", not "hello"'],
   ],
   ['another status where any will do', { answers: 'any' }, { answers: page('404', 'hello\n') }, []],
 ])('a bundle that shows %s is judged by what the one before showed', (_what, given, now, findings) => {
