@@ -4,7 +4,9 @@ import { listNodes } from '../state/nodes.ts'
 import type { Context } from './context.ts'
 import type { Workshop } from './workshop.ts'
 
+/** Milliseconds between looks, and at most until what failed is tried again. */
 const sweepEvery = 5000
+const longestPause = 600_000
 
 /**
  * Has a blueprint looked at when one of its nodes told of devices that were not known of it, or was assigned anew. What
@@ -14,6 +16,7 @@ export class HardwareWatch {
   readonly #context: Context
   readonly #workshop: Workshop
   readonly #sweep: NodeJS.Timeout
+  readonly #failed = new Map<string, { readonly pause: number; readonly until: number }>()
   #busy: Promise<void> | undefined
 
   constructor(context: Context, workshop: Workshop) {
@@ -34,15 +37,32 @@ export class HardwareWatch {
       })
   }
 
-  /** A rack that told of itself is looked at once for each blueprint. */
+  /** A rack that told of itself is looked at once for each blueprint; what fails, or is killed, is looked at again. */
   async #takeNews(): Promise<void> {
     const { redis } = this.#context.state
-    const news = new Set(await hardwareNews(redis))
+    const news = await hardwareNews(redis)
     if (news.size === 0) return
-    // What comes while it is looked at is looked at again.
-    await forgetHardwareNews(redis, [...news])
     const [nodes, groups] = await Promise.all([listNodes(redis), listGroups(redis)])
-    const concerned = nodes.flatMap((node) => (news.has(node.mac) ? (assignmentOf(node, groups)?.blueprint ?? []) : []))
-    for (const blueprint of new Set(concerned)) await this.#workshop.run({ kind: 'drivers', blueprint })
+    const blueprintOf = new Map(nodes.map((node) => [node.mac, assignmentOf(node, groups)?.blueprint]))
+    for (const [blueprint, told] of Map.groupBy(news, ([mac]) => blueprintOf.get(mac))) {
+      if (blueprint === undefined || (await this.#weave(blueprint))) await forgetHardwareNews(redis, new Map(told))
+    }
+  }
+
+  /** False when it could not be done, or is not tried yet again. */
+  async #weave(blueprint: string): Promise<boolean> {
+    const failed = this.#failed.get(blueprint)
+    if (failed && performance.now() < failed.until) return false
+    try {
+      await this.#workshop.run({ kind: 'drivers', blueprint })
+      this.#failed.delete(blueprint)
+      return true
+    } catch (error) {
+      const pause = Math.min((failed?.pause ?? sweepEvery) * 2, longestPause)
+      this.#failed.set(blueprint, { pause, until: performance.now() + pause })
+      const { message: reason } = error as Error
+      this.#context.log.warn({ event: 'hardware-not-woven', blueprint, reason, again: pause / 1000 })
+      return false
+    }
   }
 }

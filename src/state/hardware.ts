@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { keys } from './keys.ts'
 import { parseRecord } from './record.ts'
@@ -39,11 +40,21 @@ export async function putHardware(redis: Redis, mac: string, modaliases: readonl
 
 /** Somebody is to look whether the node's blueprint has what its devices need, as far as it told of any. */
 export async function noteHardware(redis: Redis, mac: string): Promise<void> {
-  if (await redis.hexists(keys.hardware(), mac)) await redis.sadd(keys.hardwareNews(), mac)
+  if (await redis.hexists(keys.hardware(), mac)) await redis.hset(keys.hardwareNews(), mac, randomUUID())
 }
 
-export const hardwareNews = (redis: Redis): Promise<string[]> => redis.smembers(keys.hardwareNews())
+/** MAC addresses that are to be looked at, each with a mark that another note would change. */
+export type HardwareNews = ReadonlyMap<string, string>
 
-export async function forgetHardwareNews(redis: Redis, macs: readonly string[]): Promise<void> {
-  await redis.srem(keys.hardwareNews(), ...macs)
+export const hardwareNews = async (redis: Redis): Promise<HardwareNews> =>
+  new Map(Object.entries(await redis.hgetall(keys.hardwareNews())))
+
+const forget = `
+for i = 1, #ARGV, 2 do
+  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then redis.call('HDEL', KEYS[1], ARGV[i]) end
+end`
+
+/** These were looked at; what was noted since is not forgotten. */
+export async function forgetHardwareNews(redis: Redis, seen: HardwareNews): Promise<void> {
+  await redis.eval(forget, 1, keys.hardwareNews(), ...[...seen].flat())
 }

@@ -45,7 +45,7 @@ export const keys = {
   /** Hash MAC → JSON of the devices that the node told of. */
   hardware: () => `${prefix}:hardware`,
   /** Set of MACs whose devices are to be looked at: whether their blueprint has the drivers. */
-  hardwareNews: () => `${prefix}:hardware-news`,
+  hardwareNews: () => `${prefix}:hardware-noted`,
   /** Hash MAC → milliseconds since 1970 when it was first seen. */
   firstSeen: () => `${prefix}:first-seen`,
   /** Hash MAC → JSON of what the node last said of itself. */

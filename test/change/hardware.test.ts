@@ -23,6 +23,8 @@ const release = '6.1.0-1-cloud-amd64'
 const card = 'pci:v0000AAAAd0000BBBBsv00000000sd00000000bc02sc00i00'
 const disk = 'pci:v0000AAAAd0000DDDDsv00000000sd00000000bc01sc06i01'
 const mac = '52:54:00:aa:00:07'
+/** Its blueprint cannot be woven. */
+const lost = '52:54:00:aa:00:08'
 
 let directory: string
 let context: Context
@@ -67,15 +69,26 @@ test.runIf(process.getuid?.() === 0)(
     expect(before.config.kernel.drivers).toBeUndefined()
     const { redis } = context.state
     await updateNode(redis, mac, () => ({ mac, groups: [], assignment: { blueprint: 'small', channel: 'stable' } }))
+    await updateNode(redis, lost, () => ({
+      mac: lost,
+      groups: [],
+      assignment: { blueprint: 'gone', channel: 'stable' },
+    }))
+    await putHardware(redis, lost, [card])
     const watch = new HardwareWatch(context, workshop)
     try {
       await putHardware(redis, mac, [disk])
-      await vi.waitFor(async () => expect(await hardwareNews(redis)).toEqual([]), { timeout: 10_000, interval: 100 })
+      await vi.waitFor(async () => expect([...(await hardwareNews(redis)).keys()]).toEqual([lost]), {
+        timeout: 10_000,
+        interval: 100,
+      })
       await putHardware(redis, mac, [card, disk])
       await vi.waitFor(async () => expect((await stable()).config.kernel.drivers).toEqual(['paper']), {
         timeout: 90_000,
         interval: 200,
       })
+      // What could not be woven is looked at again.
+      await vi.waitFor(async () => expect([...(await hardwareNews(redis)).keys()]).toEqual([lost]), { timeout: 10_000 })
     } finally {
       watch.close()
     }
