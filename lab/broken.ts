@@ -17,8 +17,10 @@ const libraries = '/usr/lib/x86_64-linux-gnu'
 /** Ways in which a bundle of Apache is broken, or only answers otherwise: what it takes in the blueprint. */
 export const kinds: Readonly<Record<string, Edit>> = {
   'kernel panics': withKernel({ cmdline: 'rdinit=/nonexistent' }),
+  // Without the name of a command it tells how it is used, and ends.
   'init ends': withKernel({ cmdline: 'rdinit=/.bootloom/busybox' }),
-  'network never comes up': withKernel({ modules: ['virtio_pci'] }),
+  // A driver that is only not chosen would come by itself, once a node has told what it has.
+  'network never comes up': withKernel({ cmdline: 'module_blacklist=virtio_net' }),
   'a bad configuration': withConfiguration('NoSuchDirective on'),
   'no configuration': (blueprint) => ({ ...blueprint, drop: ['/etc/apache2/apache2.conf'] }),
   'a library that is not there': (blueprint) => ({ ...blueprint, drop: [`${libraries}/libapr-1.so*`] }),

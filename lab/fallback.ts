@@ -7,6 +7,7 @@ import type { OnProgress } from '../src/config/progress.ts'
 import { ApiClient } from '../src/http/api-client.ts'
 import { layOut } from './blueprint.ts'
 import { addressOf, type WatchedBoot, watchBoot } from './boot-watch.ts'
+import { type Blueprint, kinds } from './broken.ts'
 import { fetchInside } from './fetch.ts'
 import { down, up } from './lab.ts'
 import { type LabNode, macOf, startNode } from './node.ts'
@@ -19,21 +20,13 @@ import { until } from './wait.ts'
  * not come up, and it is restarted. Nobody touches it from then on: after two tries it must serve the good bundle again.
  * One line of JSON for each kind of failure.
  */
-type Blueprint = Record<string, unknown> & { kernel?: Record<string, unknown> }
-type Edit = (blueprint: Blueprint) => Blueprint
-
-const withKernel =
-  (kernel: Record<string, unknown>): Edit =>
-  (blueprint) => ({ ...blueprint, kernel: { ...blueprint.kernel, ...kernel } })
-
-const failures: Readonly<Record<string, Edit>> = {
-  'kernel panics': withKernel({ cmdline: 'rdinit=/nonexistent' }),
-  // Without the name of a command it tells how it is used, and ends.
-  'init ends': withKernel({ cmdline: 'rdinit=/.bootloom/busybox' }),
-  'network never comes up': withKernel({ modules: ['virtio_pci'] }),
-  'application ends': (blueprint) => ({ ...blueprint, drop: ['/etc/apache2/apache2.conf'] }),
+const failures = {
+  'kernel panics': kinds['kernel panics']!,
+  'init ends': kinds['init ends']!,
+  'network never comes up': kinds['network never comes up']!,
+  'application ends': kinds['no configuration']!,
   // The probe of the blueprint is not answered as it must be: only the deadline ends such a boot.
-  'application never answers': (blueprint) => blueprint,
+  'application never answers': (blueprint: Blueprint) => blueprint,
 }
 
 /** Seconds: short, for the sake of the last kind. */
@@ -48,7 +41,8 @@ interface Shown {
 
 const wanted = process.argv.slice(2)
 for (const kind of wanted) {
-  if (!failures[kind]) throw new BootloomError('USAGE', `kinds: ${Object.keys(failures).join(', ')}`, { where: kind })
+  if (!(kind in failures))
+    throw new BootloomError('USAGE', `kinds: ${Object.keys(failures).join(', ')}`, { where: kind })
 }
 await becomeRoot()
 const place = placeOf({ name: `bootloom-fallback-${process.pid}` })
