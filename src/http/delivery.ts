@@ -150,7 +150,8 @@ export class Delivery {
   }
 
   #close(node: NodeState, transfer: object): void {
-    node.transfers.delete(transfer)
+    // Closed before: its node may be gone by now, and come again with others.
+    if (!node.transfers.delete(transfer)) return
     node.lying.delete(transfer)
     for (let i = node.waiting.length - 1; i >= 0; i--) {
       if (node.waiting[i]!.transfer !== transfer) continue

@@ -91,6 +91,16 @@ describe('bandwidth', () => {
   })
 })
 
+test('a transfer closed twice leaves those alone that its node began meanwhile', () => {
+  const delivery = new Delivery()
+  const before = delivery.open('b')
+  before.close()
+  const now = [delivery.open('b'), delivery.open('b')]
+  before.close()
+  expect(delivery.nodes).toBe(1)
+  expect(now.map((transfer) => transfer.ask(1024))).toEqual([undefined, undefined])
+})
+
 test.each([
   [100_000, 100_000],
   ['100 MB/s', 100_000_000],
