@@ -22,9 +22,11 @@ export interface NodeOptions {
   readonly memory?: number
   /** Default `virtio-net-pci`. */
   readonly nic?: Nic
+  /** Whether it counts the instructions that it runs; default no. */
+  readonly counts?: boolean
 }
 
-export interface NodeSettings extends Required<NodeOptions> {}
+export interface NodeSettings extends Required<Omit<NodeOptions, 'counts'>> {}
 
 export const macOf = (index: number): string => `52:54:00:aa:00:${index.toString(16).padStart(2, '0')}`
 
@@ -60,6 +62,12 @@ export class LabNode {
 
   get running(): boolean {
     return isRunning(this.#process)
+  }
+
+  /** Instructions that its processor ran so far; of a node that counts them. */
+  async instructions(): Promise<number> {
+    const { icount } = (await qmp(qmpSocketOf(this.#place, this.settings.index), 'query-replay')) as { icount: number }
+    return icount
   }
 
   /** As pressing its reset button; `serial` then counts from here. */
@@ -106,6 +114,7 @@ export async function startNode(place: Place, options: NodeOptions): Promise<Lab
         firmware,
         console: `socket,id=serial,path=${consoleSocketOf(place, settings.index)},server=on,wait=off,logfile=${log}`,
         control: qmpSocketOf(place, settings.index),
+        counts: options.counts ?? false,
       }),
     ),
   })

@@ -3,7 +3,7 @@ import { createConnection } from 'node:net'
 import { createInterface } from 'node:readline'
 import { BootloomError } from '../config/errors.ts'
 
-type Command = 'system_reset' | 'stop' | 'cont' | 'quit' | 'query-status' | 'send-key'
+type Command = 'system_reset' | 'stop' | 'cont' | 'quit' | 'query-status' | 'query-replay' | 'send-key'
 
 /** One command of the QEMU Machine Protocol on a connection of its own. Ends at the answer, or after five seconds. */
 export async function qmp(socket: string, command: Command, words: object = {}): Promise<unknown> {
