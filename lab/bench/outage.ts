@@ -31,10 +31,10 @@ export async function watchPage(namespace: string, url: string): Promise<{ longe
 /** The child: a line for the first good answer, and one for each gap. */
 async function watch(url: string): Promise<void> {
   for (let last = 0; ; await new Promise((resolve) => setTimeout(resolve, pace.between))) {
-    const good = await fetch(url, { signal: AbortSignal.timeout(pace.answer), headers: { connection: 'close' } }).then(
-      async (response) => (await response.text()) !== '' && response.status === 200,
-      () => false,
-    )
+    const good = await fetch(url, { signal: AbortSignal.timeout(pace.answer), headers: { connection: 'close' } })
+      .then(async (response) => (await response.text()) !== '' && response.status === 200)
+      // Also when its answer stops half-way.
+      .catch(() => false)
     if (!good) continue
     const now = Date.now()
     if (last === 0 || now - last > pace.gap) process.stdout.write(`${JSON.stringify({ from: last || now, to: now })}\n`)
