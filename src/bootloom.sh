@@ -24,4 +24,4 @@ cache=${CACHE_DIRECTORY:-${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}}
 [ -z "$cache" ] || export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$cache/bootloom}"
 
 # A server's garbage dies young, and V8's own limits let it lie for long: docs/decisions/0022 has what these take and give.
-exec "$node" --max-semi-space-size=8 --heap-growing-percent=30 --single-threaded-gc "$root/src/main.ts" "$@"
+exec "$node" --max-semi-space-size=8 --heap-growing-percent=30 --no-parallel-scavenge "$root/src/main.ts" "$@"
