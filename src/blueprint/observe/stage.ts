@@ -69,7 +69,7 @@ export class Stage {
       })
     })
     const stage = new Stage(child, createInterface({ input: child.stdout }), root, traced)
-    const abort = () => child.kill('SIGKILL')
+    const abort = () => void stage.end()
     signal?.addEventListener('abort', abort, { once: true })
     child.once('close', () => signal?.removeEventListener('abort', abort))
     try {
@@ -178,9 +178,17 @@ export class Stage {
     return ['nsenter', ...target, `--pid=/proc/${this.pid}/ns/pid_for_children`, '--']
   }
 
+  /** Every process and mount of it is gone when this returns. */
   async end(): Promise<void> {
-    this.#child.stdin.end()
-    this.#child.kill('SIGKILL')
+    // Process 1 is killed, not unshare, which then waits for it: the kernel lets it end last of its namespaces.
+    const children = await readFile(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8').catch(() => '')
+    const first = Number(children.split(' ')[0])
+    try {
+      if (first > 0) process.kill(first, 'SIGKILL')
+      else this.#child.kill('SIGKILL')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
     await this.#ended
   }
 
