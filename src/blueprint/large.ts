@@ -1,5 +1,5 @@
 import type { Component, Entry } from '../repository/component.ts'
-import { parseGlob } from './glob.ts'
+import { pagedGlobs } from './kept-pages.ts'
 import { layersOf } from './layers.ts'
 import type { Blueprint } from './schema.ts'
 
@@ -14,7 +14,7 @@ export function largeFiles(
   { granularity, files }: Pick<Blueprint, 'granularity' | 'files'>,
   components: readonly Component[],
 ): Entry[] {
-  const globs = granularity.page.map(parseGlob)
+  const globs = pagedGlobs(granularity)
   const own = new Set(files.map(({ path }) => path))
   return [...layersOf(components).at.values()]
     .filter(({ layer, entry: { type, digest, size, path } }) => {

@@ -141,7 +141,13 @@ export const blueprintSchema = z
           .array(z.string().max(4096))
           .default([])
           .describe(
-            'Globs of read-only files of the packages of which a node gets only the pages that were read while the application was watched, where it keeps them.',
+            'Globs of read-only files of the packages of which a node gets only the pages that were read while the application was watched, and all of their code.',
+          ),
+        code: z
+          .array(z.string().max(4096))
+          .default([])
+          .describe(
+            'Globs of libraries that the application is linked to and hardly calls: of these, code that did not run is left out as well. With `onMiss: fetch` it comes when it is called after all; with `deny` that ends the process.',
           ),
       })
       .prefault({})

@@ -1,3 +1,4 @@
+import { pagedGlobs } from '../blueprint/kept-pages.ts'
 import type { ObservationRecord } from '../blueprint/observe/observe.ts'
 import type { Profile } from '../blueprint/profile.ts'
 import { select } from '../blueprint/select.ts'
@@ -41,7 +42,7 @@ export async function selectInput({ blueprint, record }: Applied, stack: Stack, 
 
 /** Read only where it is asked for: the record of an observation is long. */
 async function pagesRead(observation: Digest | undefined, { granularity }: Applied['blueprint'], { store }: Context) {
-  if (observation === undefined || granularity.page.length === 0) return undefined
+  if (observation === undefined || pagedGlobs(granularity).length === 0) return undefined
   return (await store.readJson<ObservationRecord>(observation)).pages
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, lstat, mkdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -7,7 +7,7 @@ import { keptPages } from '../../src/blueprint/kept-pages.ts'
 import { largeFiles } from '../../src/blueprint/large.ts'
 import { layersOf } from '../../src/blueprint/layers.ts'
 import { type ObservationRecord, type ObserveInput, observe } from '../../src/blueprint/observe/observe.ts'
-import { bytesOfPages, pageSize, pagesWithin, unitePages, uniteRead } from '../../src/blueprint/pages.ts'
+import { bytesOfPages, countPages, pageSize, pagesWithin, unitePages, uniteRead } from '../../src/blueprint/pages.ts'
 import { parseBlueprint } from '../../src/blueprint/parse.ts'
 import { type Replayed, replay } from '../../src/blueprint/replay/replay.ts'
 import type { Selection } from '../../src/blueprint/selection.ts'
@@ -86,6 +86,23 @@ describe('a file of which little is read', () => {
     expect(await kept({ pages: other })).toEqual(new Map())
     expect(await kept({ widened: [{ path, by: 'missed on a node', at: 0 }] })).toEqual(new Map())
     expect(await kept({ blueprint: (await given('[]')).blueprint })).toEqual(new Map())
+  })
+
+  it('is kept with all of its code where it has any, but for a library that is named as hardly called', async () => {
+    const library = '/usr/lib/library.so'
+    const program = await readFile(join(root, 'bin/busybox'))
+    const tree = { '/usr': null, '/usr/lib': null, [library]: program }
+    const ref = await componentOf(store, 'deb', 'library', '1', tree)
+    const layers = layersOf([await store.readJson<Component>(ref.digest)])
+    const pages = { [library]: { digest: digestOf(program), pages: '2' } }
+    const keptBy = async (granularity: Partial<typeof input.blueprint.granularity>) => {
+      const blueprint = { ...input.blueprint, granularity: { page: [], code: [], ...granularity } }
+      return (await keptPages([library], layers, { ...input, blueprint, pages })).get(library) ?? 'all'
+    }
+    const all = Math.ceil(program.length / pageSize)
+    expect(countPages(await keptBy({ page: [library] }))).toBeGreaterThan(all / 3)
+    expect(await keptBy({ code: [library] })).toBe('0,2')
+    expect(await keptBy({ page: [library], code: [library] })).toBe('0,2')
   })
 
   /** What comes of a bundle that has these pages. */
