@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { access, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { run } from '../config/command.ts'
 import type { OnProgress } from '../config/progress.ts'
@@ -9,7 +9,7 @@ import type { Component, ComponentRef } from './component.ts'
 import { configurationOf } from './configuration.ts'
 import type { RepositoryContext } from './context.ts'
 import { datesOf } from './deb/dates.ts'
-import { installPackages } from './deb/install.ts'
+import { type InstallOptions, type InstallStep, installPackages } from './deb/install.ts'
 import type { ResolvedPackage } from './deb/resolve.ts'
 import { together } from './each.ts'
 import { withLock } from './lock.ts'
@@ -30,11 +30,12 @@ export const stackDirectory = (directory: string, installation: Digest): string 
 
 /**
  * The root of an installation and its configuration component; installed now when it is not there. The directory comes
- * by one rename when all of it stands: one that can be seen is whole.
+ * by one rename when all of it stands: one that can be seen is whole. `components`, which may still be read meanwhile, are
+ * those of its packages.
  */
 export async function install(
   installation: Digest,
-  components: readonly ComponentRef[],
+  components: Promise<readonly ComponentRef[]>,
   context: RepositoryContext,
   progress: OnProgress,
   signal?: AbortSignal,
@@ -45,20 +46,6 @@ export async function install(
   const whole = await wantedFor(installation, context)
   const make = (work: string) => installWhole(work, whole, components, context, progress, signal)
   return placed(directory, () => installed(directory, context), make, context, signal)
-}
-
-/**
- * Makes sure of the root of an installation's first step, which its other steps go on from, unless more stands already.
- * Needs no component: these are read meanwhile.
- */
-export async function beginInstallation(
-  installation: Digest,
-  context: RepositoryContext,
-  progress: OnProgress,
-  signal?: AbortSignal,
-): Promise<void> {
-  if (await installed(stackDirectory(context.directory, installation), context)) return
-  await beginning(await wantedFor(installation, context), context, progress, signal)
 }
 
 async function wantedFor(installation: Digest, { store }: RepositoryContext): Promise<Wanted> {
@@ -104,7 +91,7 @@ async function placed<T>(
 async function installWhole(
   work: string,
   wanted: Wanted,
-  refs: readonly ComponentRef[],
+  refs: Promise<readonly ComponentRef[]>,
   context: RepositoryContext,
   progress: OnProgress,
   signal?: AbortSignal,
@@ -112,10 +99,9 @@ async function installWhole(
   const { steps } = wanted
   const root = join(work, 'root')
   progress({ step: 'install', detail: `${wanted.packages.length} packages`, fraction: 0 })
-  const begun = await beginning(wanted, context, progress, signal)
-  await installSteps(work, begun, wanted, context, progress, signal)
+  await installSteps(work, wanted, context, progress, signal)
   progress({ step: 'attribute', detail: 'what belongs to no package' })
-  const components = await Promise.all(refs.map((ref) => loadComponent(ref, context.store)))
+  const components = await Promise.all((await refs).map((ref) => loadComponent(ref, context.store)))
   const batch = await context.store.batch()
   try {
     // It goes to the disk meanwhile.
@@ -133,34 +119,48 @@ async function installWhole(
   }
 }
 
-interface Beginning {
-  /** How many steps it is of. */
-  readonly steps: number
-  readonly root?: string
-}
-
 /**
- * The root that most of the first steps have come to already, whichever stack they were installed for; the first step's
- * is made where there is none.
+ * Installs what no root has that stands: the most that the first steps have come to already, for whichever stack, is gone
+ * on from. Where there is none, the first step's root is kept for others as soon as it is made.
  */
-async function beginning(
+async function installSteps(
+  work: string,
   wanted: Wanted,
   context: RepositoryContext,
   progress: OnProgress,
   signal?: AbortSignal,
-): Promise<Beginning> {
-  if (wanted.steps.length === 1) return { steps: 0 }
-  for (let steps = wanted.steps.length - 1; steps > 0; steps--) {
-    const root = join(directoryOf(firstSteps(wanted, steps), context), 'root')
-    if (await stands(root)) return { steps, root }
+): Promise<void> {
+  const { steps } = wanted
+  const take = (begun: Pick<InstallOptions, 'from' | 'keep'>, count: number) => {
+    const options = {
+      ...begun,
+      packages: wanted.packages,
+      steps: datedSteps(wanted, count),
+      root: join(work, 'root'),
+      work,
+    }
+    return installPackages(options, context.store, progress, signal)
   }
-  const base = firstSteps(wanted, 1)
-  const directory = directoryOf(base, context)
-  const root = join(directory, 'root')
-  const make = (work: string) =>
-    installSteps(work, { steps: 0 }, base, context, progress, signal).then(() => true as const)
-  await placed(directory, async () => (await stands(root)) || undefined, make, context, signal)
-  return { steps: 1, root }
+  for (let count = steps.length - 1; count > 0; count--) {
+    const from = join(directoryOf(firstSteps(wanted, count), context), 'root')
+    if (await stands(from)) return take({ from }, count)
+  }
+  if (steps.length === 1) return take({}, 0)
+  const directory = directoryOf(firstSteps(wanted, 1), context)
+  const from = join(directory, 'root')
+  let taken: Promise<void> | undefined
+  const make = async (place: string): Promise<true> => {
+    const keep = join(place, 'root')
+    taken = take({ keep }, 0)
+    await taken.catch(async (error) => {
+      if (!(await stands(`${keep}.whole`))) throw error
+    })
+    await rm(`${keep}.whole`)
+    return true
+  }
+  await placed(directory, async () => (await stands(from)) || undefined, make, context, signal)
+  // Another process made it while this one waited.
+  await (taken ?? take({ from }, 1))
 }
 
 const stands = (path: string): Promise<boolean> =>
@@ -183,22 +183,11 @@ export const installationOf = (packages: Installation['packages'], steps: Wanted
   steps,
 })
 
-async function installSteps(
-  work: string,
-  begun: Beginning,
-  wanted: Wanted,
-  { store }: RepositoryContext,
-  progress: OnProgress,
-  signal?: AbortSignal,
-): Promise<void> {
-  const steps = wanted.steps.map((names, index) => ({
-    names,
-    sourceDateEpoch: dateOf(wanted.steps.slice(0, index + 1), wanted),
-  }))
-  const { packages } = wanted
-  const options = { packages, steps: steps.slice(begun.steps), from: begun.root, root: join(work, 'root'), work }
-  await installPackages(options, store, progress, signal)
-}
+/** Those after the first `count`. */
+const datedSteps = (wanted: Wanted, count: number): InstallStep[] =>
+  wanted.steps
+    .map((names, index) => ({ names, sourceDateEpoch: dateOf(wanted.steps.slice(0, index + 1), wanted) }))
+    .slice(count)
 
 /** Of the newest package of some steps: what comes after them must not change what they come to. */
 const dateOf = (steps: Wanted['steps'], { dates }: Wanted): number =>

@@ -8,7 +8,7 @@ import type { RepositoryContext } from './context.ts'
 import { debComponents } from './deb/component.ts'
 import { type Resolution, resolveDebs } from './deb/resolve.ts'
 import { together } from './each.ts'
-import { beginInstallation, install, installationOf, stackDirectory } from './installation.ts'
+import { install, installationOf, stackDirectory } from './installation.ts'
 import { kernelComponent } from './kernel/kernel.ts'
 import { kernelSourceComponent } from './kernel/source.ts'
 import { withLock } from './lock.ts'
@@ -65,14 +65,11 @@ async function update(
     signal,
   )
   const installation = await context.store.writeJson(installationOf(found.packages, found.steps))
-  // What other stacks begin with too is installed while all is read.
-  const [components, busybox] = await together(
-    debComponents(found.packages, context, progress, signal),
+  const reading = debComponents(found.packages, context, progress, signal)
+  const [components, busybox, configuration, kernel] = await together(
+    reading,
     debComponents([found.busybox], context, progress, signal),
-    beginInstallation(installation, context, progress, signal),
-  )
-  const [configuration, kernel] = await together(
-    install(installation, components, context, progress, signal),
+    install(installation, reading, context, progress, signal),
     kernelOf(found, request.kernel, context, progress, signal),
   )
   progress({ step: 'trees' })
@@ -123,7 +120,7 @@ export async function ensureInstalled(
   signal?: AbortSignal,
 ): Promise<string> {
   const packages = stack.components.filter((component) => component.kind === 'deb')
-  const configuration = await install(stack.installation, packages, context, progress, signal)
+  const configuration = await install(stack.installation, Promise.resolve(packages), context, progress, signal)
   const expected = stack.components.find((component) => component.kind === 'configuration')
   if (configuration.digest !== expected?.digest) {
     context.log.warn({

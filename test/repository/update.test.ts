@@ -145,6 +145,8 @@ test('a stack that begins like another goes on from it, and comes to the same ro
   // Of what the first stack has, nothing is installed again.
   expect(told).not.toContain('setting up netbase')
   expect(told).toContain('setting up uuid-runtime')
+  // What no step touched is one file that both roots have.
+  expect((await lstat(join(wider.root, 'usr/bin/dpkg'))).nlink).toBeGreaterThan(1)
 
   const stacks = join(context.directory, 'stacks')
   for (const name of await readdir(stacks)) await rename(join(stacks, name), join(context.directory, `away-${name}`))

@@ -11,20 +11,25 @@ import { installScript } from './install-script.ts'
 import type { ResolvedPackage } from './resolve.ts'
 import { architecture } from './sources.ts'
 
-interface InstallOptions {
+export interface InstallOptions {
   /** All that the steps and those before them install. */
   readonly packages: readonly ResolvedPackage[]
-  /** What to install now, one after another; of a root that is begun, one step. */
+  /** What to install now, one after another. */
   readonly steps: readonly InstallStep[]
-  /** The root that earlier steps came to, which is copied; without one, a root is begun. */
+  /** The root that earlier steps came to, which is gone on from, and shares its files; without one, a root is begun. */
   readonly from?: string | undefined
+  /**
+   * Of several steps that begin a root, where the first one's is kept; a file of that name and `.whole` stands beside it
+   * once it is on the disk. Does not exist yet.
+   */
+  readonly keep?: string | undefined
   /** Does not exist yet; may be left half-made when this fails. */
   readonly root: string
   /** A directory for what passes; all but the root is removed in the end. */
   readonly work: string
 }
 
-interface InstallStep {
+export interface InstallStep {
   readonly names: readonly string[]
   /** Seconds since 1970, for whatever the installation dates itself (days in shadow(5), generated files). */
   readonly sourceDateEpoch: number
@@ -41,16 +46,18 @@ export async function installPackages(
   signal?: AbortSignal,
 ): Promise<void> {
   if (process.getuid?.() !== 0) throw new BootloomError('INSTALL_NEEDS_ROOT', 'installing a stack takes root')
-  const { work, root, from, steps } = options
+  const { work, root, from, keep, steps } = options
   const repository = join(work, 'repository')
   const installed = await writeRepository(repository, options.packages, store, signal)
-  const lines = steps.map(({ sourceDateEpoch, names }) => `${[sourceDateEpoch, ...names].join(' ')}\n`)
+  const further = from === undefined ? steps.slice(1) : steps
+  const lines = further.map(({ sourceDateEpoch, names }) => `${[sourceDateEpoch, ...names].join(' ')}\n`)
   await writeFile(join(work, 'steps'), lines.join(''))
   const total = steps.reduce((sum, { names }) => sum + names.length, 0) * 2
   let done = 0
   const output: string[] = []
   const memory = await fitsMemory(installed)
-  const words = [work, root, encodeURI(repository), from ?? '', memory ? 'yes' : 'no', ...mmdebstrap(steps[0]!.names)]
+  const places = [work, root, encodeURI(repository), from ?? '', keep ?? '']
+  const words = [...places, memory ? 'yes' : 'no', ...mmdebstrap(steps[0]!.names)]
   try {
     await run('setpriv', [...confined, installScript, 'sh', ...words], {
       env: { SOURCE_DATE_EPOCH: String(steps[0]!.sourceDateEpoch), LC_ALL: 'C.UTF-8', TMPDIR: work },
@@ -63,7 +70,6 @@ export async function installPackages(
         progress({ step: 'install', detail: `${verb} ${name}`.toLowerCase(), fraction: Math.min(1, ++done / total) })
       },
     })
-    await Promise.all(leftovers.map((path) => rm(join(root, path), { force: true })))
   } catch (error) {
     throw asInstallError(error, output)
   } finally {
@@ -112,15 +118,6 @@ async function fitsMemory(installed: number): Promise<boolean> {
   const available = Number(/^MemAvailable: +(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1024
   return installed * 1.5 + 256e6 < available / 2
 }
-
-/** Copied from this machine, or telling of the act of installing: not of the stack. */
-const leftovers = [
-  'etc/hostname',
-  'etc/resolv.conf',
-  'etc/apt/sources.list',
-  'etc/apt/apt.conf.d/99mmdebstrap',
-  'etc/dpkg/dpkg.cfg.d/99mmdebstrap',
-]
 
 /**
  * A flat apt repository (sources.list(5)) of links to the blobs. Returns how many bytes the packages say that they take

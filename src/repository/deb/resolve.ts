@@ -41,17 +41,15 @@ export async function resolveDebs(
   signal?: AbortSignal,
   pins: readonly PinnedPackage[] = [],
 ): Promise<Resolution> {
-  const { root, packages } = await resolvePackages(request, pins, context, progress, signal)
-  const words = packages.map(({ name, version }) => `${name}=${version}`)
-  const [kernel, busybox, shown] = await together(
+  const { root, packages, stanzas } = await resolvePackages(request, pins, context, progress, signal)
+  const [kernel, busybox] = await together(
     kernelPackage(root, flavour, request, signal),
     candidate(root, 'busybox-static', request, signal),
-    root.apt('apt-cache', ['show', ...words], { signal }),
   )
   const kernelSource = repack ? await kernelPackage(root, 'lean', request, signal, kernel.version) : undefined
   const wanted = [...packages, kernel, ...(kernelSource ? [kernelSource] : []), busybox]
   await fetchDebs(root, wanted, context.store, progress, signal)
-  const steps = stepsOf(firstOfEach(parseStanzas(shown)), request.packages)
+  const steps = stepsOf(firstOfEach(stanzas), request.packages)
   return { packages, steps, kernel, ...(kernelSource ? { kernelSource } : {}), busybox }
 }
 
@@ -61,7 +59,7 @@ const firstOfEach = (stanzas: readonly Stanza[]): Stanza[] => [
 ]
 
 /**
- * The exact versions alone, of what gets installed; pinned packages are at theirs. PACKAGE_UNKNOWN, PACKAGE_UNRESOLVABLE,
+ * The exact versions alone, of what gets installed, with what the suites say of them; pinned packages are at theirs. PACKAGE_UNKNOWN, PACKAGE_UNRESOLVABLE,
  * PIN_UNAVAILABLE.
  */
 export async function resolvePackages(
@@ -70,15 +68,17 @@ export async function resolvePackages(
   context: RepositoryContext,
   progress: OnProgress,
   signal?: AbortSignal,
-): Promise<{ root: AptRoot; packages: ResolvedPackage[] }> {
+): Promise<{ root: AptRoot; packages: ResolvedPackage[]; stanzas: readonly Stanza[] }> {
   const root = await openAptRoot(context.directory, await aptSources(request))
   await applyPins(root, pins, context)
   progress({ step: 'resolve', detail: `reading the lists of ${request.suite}` })
   await updateLists(root, signal)
   progress({ step: 'resolve', detail: request.packages.join(' ') })
-  const packages = await showPackages(root, await simulate(root, request, signal), signal)
+  const words = await simulate(root, request, signal)
+  const stanzas = parseStanzas(await root.apt('apt-cache', ['show', ...words], { signal }))
+  const packages = packagesOf(stanzas, words)
   refuseUnpinned(packages, pins)
-  return { root, packages }
+  return { root, packages, stanzas }
 }
 
 /** What apt would install into an empty root, as NAME=VERSION. `?essential` is what mmdebstrap itself begins with. */
@@ -131,7 +131,10 @@ export async function showPackages(
   words: readonly string[],
   signal?: AbortSignal,
 ): Promise<ResolvedPackage[]> {
-  const stanzas = parseStanzas(await root.apt('apt-cache', ['show', ...words], { signal }))
+  return packagesOf(parseStanzas(await root.apt('apt-cache', ['show', ...words], { signal })), words)
+}
+
+function packagesOf(stanzas: readonly Stanza[], words: readonly string[]): ResolvedPackage[] {
   const packages = new Map<string, ResolvedPackage>()
   for (const fields of stanzas) {
     const name = fields.get('package')!
