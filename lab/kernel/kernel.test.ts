@@ -153,7 +153,8 @@ describe.skipIf(process.getuid?.() !== 0)('a lean kernel (skipped without root: 
   it.each(blueprints)('holds in the replay of %s, which comes up on it', { timeout: 1_800_000 }, async (blueprint) => {
     const woven = await lab.weave(blueprint, lean as KernelOf)
     expect(woven.replay?.verdict.holds).toBe(true)
-    const { node } = await lab.boot(blueprint, woven.digest)
+    // MariaDB's redo log alone is 100 MB.
+    const { node } = await lab.boot(blueprint, woven.digest, { memory: 512 })
     console.error(`  ${blueprint}: kernel ${woven.totals.kernel}, initramfs ${woven.totals.size} bytes`)
     await node.stop()
   })
