@@ -59,7 +59,7 @@ interface Wanted extends Required<Pick<Installation, 'packages' | 'steps'>> {
 }
 
 /**
- * What stands in a directory, or was made in another and renamed to it, by one process at a time.
+ * What stands in a directory, or was made in another, on the disk, and renamed to it, by one process at a time.
  */
 async function placed<T>(
   directory: string,
@@ -76,7 +76,6 @@ async function placed<T>(
     try {
       await mkdir(work, { recursive: true })
       const made = await make(work)
-      await run('sync', ['-f', work])
       await removeTree(directory)
       await rename(work, directory)
       return made
@@ -112,7 +111,7 @@ async function installWhole(
     const ref = await writeComponent(configuration, batch)
     await batch.commit()
     await record(ref, configuration, context)
-    await writeFile(join(work, 'configuration'), ref.digest)
+    await writeFile(join(work, 'configuration'), ref.digest, { flush: true })
     return ref
   } finally {
     await batch.abandon()

@@ -5,7 +5,6 @@ import { BootloomError, type ErrorCode } from '../../config/errors.ts'
 import type { OnProgress } from '../../config/progress.ts'
 import { digestOf, hexOf } from '../../store/digest.ts'
 import type { Store } from '../../store/store.ts'
-import { eachOf } from '../each.ts'
 import { outputOf } from './apt.ts'
 import { installScript } from './install-script.ts'
 import type { ResolvedPackage } from './resolve.ts'
@@ -131,17 +130,20 @@ async function writeRepository(
 ): Promise<number> {
   await rm(directory, { recursive: true, force: true })
   await mkdir(directory, { recursive: true })
-  const stanzas: string[] = []
-  await eachOf(packages, 4, async (one, index) => {
-    signal?.throwIfAborted()
-    const file = `${one.name}_${hexOf(one.deb).slice(0, 16)}.deb`
-    const size = await store.size(one.deb)
-    if (size === undefined) await store.read(one.deb)
-    await symlink(store.path(one.deb), join(directory, file))
-    const control = await run('dpkg-deb', ['--field', store.path(one.deb)])
-    stanzas[index] = `${control.trimEnd()}\nFilename: ./${file}\nSize: ${size}\nSHA256: ${hexOf(one.deb)}\n`
-  })
-  const index = `${stanzas.join('\n')}`
+  // One process for all: they are hundreds, and packages are read into components meanwhile.
+  const each = 'for deb; do dpkg-deb --field "$deb" || exit; printf "\\0"; done'
+  const paths = packages.map(({ deb }) => store.path(deb))
+  for (const { deb } of packages) if (!(await store.has(deb))) await store.read(deb)
+  const controls = (await run('sh', ['-c', each, 'sh', ...paths], signal && { signal })).split('\0')
+  const stanzas = await Promise.all(
+    packages.map(async (one, index) => {
+      const file = `${one.name}_${hexOf(one.deb).slice(0, 16)}.deb`
+      await symlink(store.path(one.deb), join(directory, file))
+      const size = await store.size(one.deb)
+      return `${controls[index]!.trimEnd()}\nFilename: ./${file}\nSize: ${size}\nSHA256: ${hexOf(one.deb)}\n`
+    }),
+  )
+  const index = stanzas.join('\n')
   await writeFile(join(directory, 'Packages'), index)
   const release = [
     'Origin: Bootloom',
