@@ -1,5 +1,5 @@
-import { constants } from 'node:fs'
-import { lstat, open, readdir, readlink } from 'node:fs/promises'
+import { closeSync, constants, lstatSync, openSync, readFileSync } from 'node:fs'
+import { readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Batch } from '../store/batch.ts'
 import { canonicalJson, digestOf, shortDigest } from '../store/digest.ts'
@@ -53,7 +53,8 @@ async function entryAt(
   batch: Batch,
 ): Promise<Entry | undefined> {
   const absolute = join(root, path)
-  const stat = await lstat(absolute)
+  // Ten thousand files that are in memory: by promises, it takes three times as long.
+  const stat = lstatSync(absolute)
   const common = { path, mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid, size: 0 }
   const same = (entry: Entry): Entry | undefined =>
     shipped &&
@@ -73,7 +74,7 @@ async function entryAt(
   if (stat.isBlockDevice()) return same({ ...common, type: 'block', device: deviceOf(stat.rdev) })
   // A socket is nothing without the process that listens on it, and that process makes it.
   if (!stat.isFile()) return undefined
-  const bytes = await readRegular(absolute)
+  const bytes = readRegular(absolute)
   const entry: Entry = { ...common, type: 'file', size: bytes.length, digest: digestOf(bytes) }
   if (same(entry) === undefined) return undefined
   await batch.write(bytes)
@@ -88,12 +89,12 @@ const deviceOf = (rdev: number): [number, number] => {
   return [Number(major), Number(minor)]
 }
 
-async function readRegular(path: string): Promise<Buffer> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+function readRegular(path: string): Buffer {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
   try {
-    return await file.readFile()
+    return readFileSync(file)
   } finally {
-    await file.close()
+    closeSync(file)
   }
 }
 

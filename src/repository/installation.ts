@@ -28,6 +28,14 @@ export interface Installation {
 export const stackDirectory = (directory: string, installation: Digest): string =>
   join(directory, 'stacks', hexOf(installation))
 
+interface Installing {
+  readonly context: RepositoryContext
+  readonly progress: OnProgress
+  readonly signal?: AbortSignal | undefined
+  /** Called when another process is at it, and this one has time for something else. */
+  readonly begun?: () => void
+}
+
 /**
  * The root of an installation and its configuration component; installed now when it is not there. The directory comes
  * by one rename when all of it stands: one that can be seen is whole. `components`, which may still be read meanwhile, are
@@ -36,16 +44,15 @@ export const stackDirectory = (directory: string, installation: Digest): string 
 export async function install(
   installation: Digest,
   components: Promise<readonly ComponentRef[]>,
-  context: RepositoryContext,
-  progress: OnProgress,
-  signal?: AbortSignal,
+  installing: Installing,
 ): Promise<ComponentRef> {
+  const { context } = installing
   const directory = stackDirectory(context.directory, installation)
   const found = await installed(directory, context)
   if (found) return found
   const whole = await wantedFor(installation, context)
-  const make = (work: string) => installWhole(work, whole, components, context, progress, signal)
-  return placed(directory, () => installed(directory, context), make, context, signal)
+  const make = (work: string) => installWhole(work, whole, components, installing)
+  return placed(directory, () => installed(directory, context), make, installing)
 }
 
 async function wantedFor(installation: Digest, { store }: RepositoryContext): Promise<Wanted> {
@@ -65,8 +72,7 @@ async function placed<T>(
   directory: string,
   standing: () => Promise<T | undefined>,
   make: (work: string) => Promise<T>,
-  context: RepositoryContext,
-  signal?: AbortSignal,
+  { context, signal }: Installing,
 ): Promise<T> {
   const hold = async () => {
     const meanwhile = await standing()
@@ -91,14 +97,13 @@ async function installWhole(
   work: string,
   wanted: Wanted,
   refs: Promise<readonly ComponentRef[]>,
-  context: RepositoryContext,
-  progress: OnProgress,
-  signal?: AbortSignal,
+  installing: Installing,
 ): Promise<ComponentRef> {
+  const { context, progress, signal } = installing
   const { steps } = wanted
   const root = join(work, 'root')
   progress({ step: 'install', detail: `${wanted.packages.length} packages`, fraction: 0 })
-  await installSteps(work, wanted, context, progress, signal)
+  await installSteps(work, wanted, installing)
   progress({ step: 'attribute', detail: 'what belongs to no package' })
   const components = await Promise.all((await refs).map((ref) => loadComponent(ref, context.store)))
   const batch = await context.store.batch()
@@ -122,13 +127,8 @@ async function installWhole(
  * Installs what no root has that stands: the most that the first steps have come to already, for whichever stack, is gone
  * on from. Where there is none, the first step's root is kept for others as soon as it is made.
  */
-async function installSteps(
-  work: string,
-  wanted: Wanted,
-  context: RepositoryContext,
-  progress: OnProgress,
-  signal?: AbortSignal,
-): Promise<void> {
+async function installSteps(work: string, wanted: Wanted, installing: Installing): Promise<void> {
+  const { context, progress, signal, begun: told } = installing
   const { steps } = wanted
   const take = (begun: Pick<InstallOptions, 'from' | 'keep'>, count: number) => {
     const options = {
@@ -138,7 +138,7 @@ async function installSteps(
       root: join(work, 'root'),
       work,
     }
-    return installPackages(options, context.store, progress, signal)
+    return installPackages(options, context.store, progress, signal, told)
   }
   for (let count = steps.length - 1; count > 0; count--) {
     const from = join(directoryOf(firstSteps(wanted, count), context), 'root')
@@ -157,7 +157,7 @@ async function installSteps(
     await rm(`${keep}.whole`)
     return true
   }
-  await placed(directory, async () => (await stands(from)) || undefined, make, context, signal)
+  await placed(directory, async () => (await stands(from)) || undefined, make, installing)
   // Another process made it while this one waited.
   await (taken ?? take({ from }, 1))
 }

@@ -65,12 +65,14 @@ async function update(
     signal,
   )
   const installation = await context.store.writeJson(installationOf(found.packages, found.steps))
-  const reading = debComponents(found.packages, context, progress, signal)
-  const [components, busybox, configuration, kernel] = await together(
+  // Installing is what takes longest, and is begun before reading takes all of this process's time.
+  const { promise: begun, resolve } = Promise.withResolvers<void>()
+  const reading = begun.then(() => debComponents(found.packages, context, progress, signal))
+  const [configuration, components, busybox, kernel] = await together(
+    install(installation, reading, { context, progress, signal, begun: resolve }).finally(resolve),
     reading,
-    debComponents([found.busybox], context, progress, signal),
-    install(installation, reading, context, progress, signal),
-    kernelOf(found, request.kernel, context, progress, signal),
+    begun.then(() => debComponents([found.busybox], context, progress, signal)),
+    begun.then(() => kernelOf(found, request.kernel, context, progress, signal)),
   )
   progress({ step: 'trees' })
   const trees = await readTrees(request.stack, context, signal)
@@ -120,7 +122,7 @@ export async function ensureInstalled(
   signal?: AbortSignal,
 ): Promise<string> {
   const packages = stack.components.filter((component) => component.kind === 'deb')
-  const configuration = await install(stack.installation, Promise.resolve(packages), context, progress, signal)
+  const configuration = await install(stack.installation, Promise.resolve(packages), { context, progress, signal })
   const expected = stack.components.find((component) => component.kind === 'configuration')
   if (configuration.digest !== expected?.digest) {
     context.log.warn({

@@ -44,10 +44,10 @@ interface RunOptions {
 }
 
 /**
- * Milliseconds from the first answer to a stop at the earliest: what has just come up is still setting itself up, and
- * some then lose the signal (mariadbd).
+ * Milliseconds. What has just come up is still setting itself up, and some then lose the signal (mariadbd): a stop waits
+ * until the processes have done nothing for a while, and at most that long from the first answer.
  */
-const settled = 1000
+const settling = { calm: 200, most: 1000 }
 
 /** One application under watch, from its start to its end. */
 export class Run {
@@ -100,13 +100,23 @@ export class Run {
   /** Ends the application as the node would, and by force when it does not listen. */
   async stop(): Promise<'by signal' | 'killed'> {
     this.#options.progress({ step: 'stop' })
-    await sleep(Math.max(0, this.#answeredAt + settled - Date.now()))
+    await this.#settle()
     for (const kept of this.#kept.toReversed()) await kept.stop()
     for (const end = Date.now() + this.#options.deadlines.stop; Date.now() < end; await sleep(20)) {
       if ((await Promise.all(this.#kept.map((kept) => kept.hasEnded()))).every(Boolean)) return 'by signal'
     }
     for (const kept of this.#kept) await kept.kill()
     return 'killed'
+  }
+
+  async #settle(): Promise<void> {
+    const { stage } = this.#options
+    const end = this.#answeredAt + settling.most
+    for (let ticks = -1, calmSince = Date.now(); Date.now() < end; await sleep(20)) {
+      const now = await stage.processorTicks()
+      if (now !== ticks) [ticks, calmSince] = [now, Date.now()]
+      if (Date.now() - calmSince >= settling.calm) return
+    }
   }
 
   async #take(step: WorkloadStep): Promise<Outcome> {

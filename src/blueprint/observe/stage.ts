@@ -125,16 +125,23 @@ export class Stage {
 
   /** A process inside, unless it has ended. */
   async process(pid: number): Promise<{ readonly parent: number; readonly leadsSession: boolean } | undefined> {
-    const text = await readFile(join(this.directory, 'root/proc', String(pid), 'stat'), 'utf8').catch(() => '')
-    // The name in brackets may hold anything (proc(5)).
-    const [state = '', parent, , session] = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    const [state = '', parent, , session] = await this.#statOf(pid)
     if (state === '' || 'ZX'.includes(state)) return undefined
     return { parent: Number(parent), leadsSession: Number(session) === pid }
   }
 
+  /** What all processes inside have had of the processor, in ticks (proc(5), sysconf(_SC_CLK_TCK)). */
+  async processorTicks(): Promise<number> {
+    const ticks = (await this.#processIds()).map(async (pid) => {
+      const fields = await this.#statOf(pid)
+      return Number(fields[11] ?? 0) + Number(fields[12] ?? 0)
+    })
+    return (await Promise.all(ticks)).reduce((sum, one) => sum + one, 0)
+  }
+
   /** Processes whose parent has ended: the children of process 1 but for process 2, which obeys. */
   async leftBehind(): Promise<number[]> {
-    const pids = (await readdir(join(this.directory, 'root/proc'))).filter((name) => /^\d+$/.test(name)).map(Number)
+    const pids = await this.#processIds()
     const found = await Promise.all(pids.map(async (pid) => ({ pid, parent: (await this.process(pid))?.parent })))
     return found.filter(({ pid, parent }) => parent === 1 && pid !== 2).map(({ pid }) => pid)
   }
@@ -190,6 +197,17 @@ export class Stage {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
     }
     await this.#ended
+  }
+
+  async #processIds(): Promise<number[]> {
+    return (await readdir(join(this.directory, 'root/proc'))).filter((name) => /^\d+$/.test(name)).map(Number)
+  }
+
+  /** The fields of a process's `stat` from its state on; none of one that is gone. */
+  async #statOf(pid: number): Promise<string[]> {
+    const text = await readFile(join(this.directory, 'root/proc', String(pid), 'stat'), 'utf8').catch(() => '')
+    // The name in brackets may hold anything (proc(5)).
+    return text === '' ? [] : text.slice(text.lastIndexOf(')') + 2).split(' ')
   }
 
   async #order(line: string): Promise<string> {

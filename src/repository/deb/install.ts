@@ -43,6 +43,7 @@ export async function installPackages(
   store: Store,
   progress: OnProgress,
   signal?: AbortSignal,
+  begun: () => void = () => {},
 ): Promise<void> {
   if (process.getuid?.() !== 0) throw new BootloomError('INSTALL_NEEDS_ROOT', 'installing a stack takes root')
   const { work, root, from, keep, steps } = options
@@ -58,7 +59,7 @@ export async function installPackages(
   const places = [work, root, encodeURI(repository), from ?? '', keep ?? '']
   const words = [...places, memory ? 'yes' : 'no', ...mmdebstrap(steps[0]!.names)]
   try {
-    await run('setpriv', [...confined, installScript, 'sh', ...words], {
+    const installing = run('setpriv', [...confined, installScript, 'sh', ...words], {
       env: { SOURCE_DATE_EPOCH: String(steps[0]!.sourceDateEpoch), LC_ALL: 'C.UTF-8', TMPDIR: work },
       ...(signal === undefined ? {} : { signal }),
       onLine: (line) => {
@@ -69,6 +70,8 @@ export async function installPackages(
         progress({ step: 'install', detail: `${verb} ${name}`.toLowerCase(), fraction: Math.min(1, ++done / total) })
       },
     })
+    begun()
+    await installing
   } catch (error) {
     throw asInstallError(error, output)
   } finally {
