@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -21,9 +22,9 @@ import { becomeRoot } from './root.ts'
 
 /**
  * `npm run prove:misses`: Debian's Apache on two emulated nodes. One is locked: an icon that nobody drove is missed,
- * listed with process and time, accepted, and there after a reboot. The other reaches back: an Apache module and a PHP
- * extension that were never loaded are enabled while it runs, and work on their first request; a server that is away and
- * a damaged blob are errors within the deadline. What it does goes to stderr; the last line is one JSON object.
+ * listed with process and time, accepted, and there after a reboot. The other reaches back: code of a library that is in the
+ * bundle by page runs when it is first called; an Apache module and a PHP extension that were never loaded are enabled
+ * while it runs, and work on their first request; a server that is away and a damaged blob are errors within the deadline. What it does goes to stderr; the last line is one JSON object.
  */
 await becomeRoot()
 const place = placeOf({ name: `bootloom-misses-${process.pid}` })
@@ -134,6 +135,7 @@ async function reaching(): Promise<void> {
     request: first.took,
     waited: fetched?.took,
   })
+  await code(url)
   await module(url)
   await extension(url)
   await away(url)
@@ -157,6 +159,18 @@ async function module(url: string): Promise<void> {
     waited: miss?.took,
     process: miss?.process,
     secondsUntilServed: Number(seconds.toFixed(2)),
+  })
+}
+
+async function code(url: string): Promise<void> {
+  const answer = await get(`${url}/digest.php`)
+  const library = '/usr/lib/x86_64-linux-gnu/libcrypto.so.3'
+  const miss = await missOf('apache-reach', library, ({ outcome }) => outcome === 'fetched')
+  const expected = createHash('sha3-256').update('loom').digest('hex')
+  const holds = answer.head.includes(`X-Digest: ${expected}`) && miss !== undefined
+  proven('reaching back: code that was left out of a library runs when it is first called', holds, {
+    waited: miss?.took,
+    request: answer.took,
   })
 }
 

@@ -27,9 +27,15 @@ imagepng(imagecreatetruecolor(40, 30));
 header('X-Drawn: ' . bin2hex(substr(ob_get_clean(), 0, 4)));
 `
 
+/** Calls code of a library that the bundle has by page, and that nothing else here calls. */
+const digesting = `<?php
+header('X-Digest: ' . openssl_digest('loom', 'sha3-256'));
+`
+
 export const reachFiles = [
   { path: '/etc/apache2/conf-enabled/switch.conf', content: switchConfiguration },
   { path: '/usr/local/sbin/switch', content: switchProgram, mode: '0755' },
   { path: gdSettings, content: '; not yet\n' },
   { path: '/var/www/html/draw.php', content: drawing },
+  { path: '/var/www/html/digest.php', content: digesting },
 ]

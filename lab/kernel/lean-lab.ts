@@ -1,9 +1,11 @@
 import { rm } from 'node:fs/promises'
 import { parse, stringify } from 'yaml'
 import type { ComposeReport } from '../../src/change/report.ts'
+import type { BundleManifest } from '../../src/compose/bundle-format.ts'
 import type { OnProgress } from '../../src/config/progress.ts'
 import { ApiClient } from '../../src/http/api-client.ts'
 import type { Digest } from '../../src/store/digest.ts'
+import { Store } from '../../src/store/store.ts'
 import { layOut } from '../blueprint.ts'
 import { addressOf, type WatchedBoot, watchBoot } from '../boot-watch.ts'
 import { fetchInside } from '../fetch.ts'
@@ -11,9 +13,6 @@ import { down, up } from '../lab.ts'
 import { type LabNode, macOf, type NodeOptions, startNode } from '../node.ts'
 import { type Place, paths, placeOf } from '../place.ts'
 import { becomeRoot } from '../root.ts'
-
-/** Of the tests and the benchmark: kernels that were built stay for the next run. */
-const name = 'bootloom-lean'
 
 export type KernelOf = Readonly<Record<string, unknown>>
 
@@ -32,7 +31,8 @@ export class LeanLab {
     this.#progress = progress
   }
 
-  static async open(settings: Readonly<Record<string, unknown>> = {}): Promise<LeanLab> {
+  /** The one that tests and the benchmark have by default keeps the kernels that were built for the next run. */
+  static async open(settings: Readonly<Record<string, unknown>> = {}, name = 'bootloom-lean'): Promise<LeanLab> {
     await becomeRoot()
     const place = placeOf({ name })
     let told = ''
@@ -50,6 +50,13 @@ export class LeanLab {
   async close(): Promise<void> {
     await this.api.close()
     await down(this.place)
+  }
+
+  /** The digest of a bundle's kernel, and where it is. */
+  async kernelOf(bundle: Digest): Promise<{ readonly digest: Digest; readonly path: string }> {
+    const store = await Store.open(`${paths.state(this.place)}/store`)
+    const { digest } = (await store.readJson<BundleManifest>(bundle)).layers[0]!
+    return { digest, path: store.path(digest) }
   }
 
   /** A ready-made blueprint's bundle with this kernel; `more` goes over the blueprint. */
