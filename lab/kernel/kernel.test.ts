@@ -8,7 +8,7 @@ import type { Digest } from '../../src/store/digest.ts'
 import { blueprintNames } from '../blueprint.ts'
 import type { WatchedBoot } from '../boot-watch.ts'
 import { type KernelOf, LeanLab } from './lean-lab.ts'
-import { bootTiny, vulnerabilitiesIn } from './tiny.ts'
+import { bootTiny, tinyDate, vulnerabilitiesIn } from './tiny.ts'
 
 const lean = { flavour: 'lean' }
 const debian = { flavour: 'cloud' }
@@ -99,6 +99,8 @@ describe.skipIf(process.getuid?.() !== 0)('a lean kernel (skipped without root: 
     const printed = await bootTiny({ kernel, cpu: 'qemu64' })
     expect(printed).toContain('said all')
     expect(printed).toContain('has a watchdog')
+    // By their dates a node that learns knows what was read, and a web server says what has changed.
+    expect(printed).toContain(`unpacked as of ${tinyDate}`)
     const began = Date.now()
     expect(await bootTiny({ kernel, cpu: 'qemu64', cmdline: 'rdinit=/nowhere' })).toContain('Rebooting in 10 seconds')
     expect(Date.now() - began).toBeLessThan(60_000)

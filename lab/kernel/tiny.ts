@@ -11,9 +11,13 @@ const script = `#!/busybox sh
 cd /sys/devices/system/cpu/vulnerabilities
 for name in *; do read -r text <$name; echo "vulnerability $name: $text"; done
 [ ! -c /dev/watchdog ] || echo 'has a watchdog'
+/busybox stat -c 'unpacked as of %Y' /busybox
 echo 'said all'
 /busybox poweroff -f
 `
+
+/** Seconds since 1970: of all that it unpacks. */
+export const tinyDate = 1_000_000_000
 
 interface Tiny {
   /** File of the kernel. */
@@ -39,7 +43,7 @@ export async function bootTiny({ kernel, cpu, cmdline = '' }: Tiny): Promise<str
       { ...file, path: '/busybox', type: 'file' as const, size: busybox.length, content: busybox },
       { ...file, path: '/init', type: 'file' as const, size: init.length, content: init },
     ]
-    await writeFile(initrd, Buffer.concat(writeCpio(entries, 0)))
+    await writeFile(initrd, Buffer.concat(writeCpio(entries, tinyDate)))
     return await run(
       'qemu-system-x86_64',
       [
