@@ -72,7 +72,7 @@ async function placed<T>(
   directory: string,
   standing: () => Promise<T | undefined>,
   make: (work: string) => Promise<T>,
-  { context, signal }: Installing,
+  { context, signal, begun }: Installing,
 ): Promise<T> {
   const hold = async () => {
     const meanwhile = await standing()
@@ -90,7 +90,7 @@ async function placed<T>(
       throw error
     }
   }
-  return withLock(context.directory, `stack-${basename(directory).slice(0, 16)}`, hold, signal)
+  return withLock(context.directory, `stack-${basename(directory).slice(0, 16)}`, hold, signal, begun)
 }
 
 async function installWhole(

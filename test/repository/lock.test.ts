@@ -22,10 +22,11 @@ test('two that want one lock work after each other, also when the first fails', 
     throw new Error('failed')
   })
   await sleep(50)
-  const second = withLock(directory, 'one', async () => void order.push('second in'))
+  const told = () => void order.push('second waits')
+  const second = withLock(directory, 'one', async () => void order.push('second in'), undefined, told)
   await expect(first).rejects.toThrow('failed')
   await second
-  expect(order).toEqual(['first in', 'first out', 'second in'])
+  expect(order).toEqual(['first in', 'second waits', 'first out', 'second in'])
 })
 
 test('a lock of a process killed with SIGKILL is free at once', async () => {

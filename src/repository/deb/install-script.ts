@@ -105,6 +105,8 @@ to_disk() {
 }
 
 keeping=''
+# Also when a later step fails: the next try goes on from it.
+trap '[ -z "$keeping" ] || wait "$keeping" || true' EXIT
 if [ -z "$from" ] && [ -z "$keep" ]; then
   bootstrap "$place" "$@"
   [ "$memory" = no ] || cp -a -x "$place" "$root"
