@@ -71,14 +71,11 @@ export function bundleRoutes(app: FastifyInstance, context: NodeContext): void {
     const began = Date.now()
     const boot = bootNamed(request)
     const transfer = context.delivery.open(request.ip)
-    const taken = () => {
-      transfer.taken()
-      if (boot) context.admission?.moving(boot.mac, Date.now())
-    }
+    const moving = () => boot && context.admission?.moving(boot.mac, Date.now())
     reply.hijack()
     reply.raw.writeHead(reply.statusCode, reply.getHeaders() as Record<string, string>)
     try {
-      const bytes = await sendBody(reply.raw, body, range, { ...context, transfer: { ...transfer, taken } })
+      const bytes = await sendBody(reply.raw, body, range, { ...context, transfer, moving })
       if (!boot) return
       context.boots.transfer(boot.mac, boot.id, { stage, bytes, took: Date.now() - began })
       if (!last || range.end !== body.size - 1) return

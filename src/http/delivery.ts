@@ -5,7 +5,7 @@ export interface Bandwidth {
 }
 
 /** Bytes asked for at once where nothing is capped; a cap makes it a twentieth of a second of the cap, 16 KiB at least. */
-const largestSlice = 4 * 1024 * 1024
+const largestSlice = 16 * 1024 * 1024
 const smallestSlice = 16 * 1024
 /** A reader that leaves its slice lying for so long no longer stands in the way of its node's others. Milliseconds. */
 const patience = 1000

@@ -1,7 +1,18 @@
 import { createHash } from 'node:crypto'
 import { BootloomError } from '../config/errors.ts'
 import type { Digest } from './digest.ts'
+import { memoryFile } from './memory-file.ts'
 import type { Store } from './store.ts'
+
+/** A blob in memory. */
+export interface HotBlob {
+  readonly bytes: Buffer
+  /** Descriptor of a file with the same bytes, good for as long as somebody holds them; small blobs have none. */
+  readonly descriptor?: number
+}
+
+/** Bytes: what is smaller is copied sooner than it is sent from a file. */
+const smallestFile = 256 * 1024
 
 /**
  * Blobs held in memory once for all readers, checked against their digest when they are loaded; the longest unused ones
@@ -10,7 +21,7 @@ import type { Store } from './store.ts'
 export class HotBlobs {
   readonly #store: Store
   readonly #limit: number
-  readonly #blobs = new Map<Digest, { readonly size: number; readonly bytes: Promise<Buffer> }>()
+  readonly #blobs = new Map<Digest, { readonly size: number; readonly blob: Promise<HotBlob> }>()
   #held = 0
 
   /** `limit` in bytes. */
@@ -20,23 +31,23 @@ export class HotBlobs {
   }
 
   /** The blob, or undefined when it is so large that it would push out the others: stream it from the disk then. */
-  async get(digest: Digest, size: number): Promise<Buffer | undefined> {
+  async get(digest: Digest, size: number): Promise<HotBlob | undefined> {
     if (size > this.#limit / 2) return undefined
     const known = this.#blobs.get(digest)
-    const blob = known ?? { size, bytes: this.#load(digest, size) }
+    const entry = known ?? { size, blob: this.#load(digest, size) }
     this.#blobs.delete(digest)
-    this.#blobs.set(digest, blob)
+    this.#blobs.set(digest, entry)
     if (!known) {
       this.#held += size
       this.#evict()
-      blob.bytes.catch(() => this.#drop(digest))
+      entry.blob.catch(() => this.#drop(digest))
     }
-    return blob.bytes
+    return entry.blob
   }
 
   #drop(digest: Digest): void {
-    const blob = this.#blobs.get(digest)
-    if (blob && this.#blobs.delete(digest)) this.#held -= blob.size
+    const entry = this.#blobs.get(digest)
+    if (entry && this.#blobs.delete(digest)) this.#held -= entry.size
   }
 
   #evict(): void {
@@ -46,17 +57,21 @@ export class HotBlobs {
     }
   }
 
-  async #load(digest: Digest, size: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafeSlow(size)
+  async #load(digest: Digest, size: number): Promise<HotBlob> {
+    const file = size < smallestFile ? undefined : memoryFile(digest, size)
+    const blob = file ?? { bytes: Buffer.allocUnsafeSlow(size) }
     const hash = createHash('sha256')
     let filled = 0
     for await (const chunk of this.#store.stream(digest) as AsyncIterable<Buffer>) {
       if (filled + chunk.length > size) break
-      chunk.copy(bytes, filled)
+      chunk.copy(blob.bytes, filled)
       hash.update(chunk)
       filled += chunk.length
     }
-    if (filled === size && `sha256:${hash.digest('hex')}` === digest) return bytes
+    if (filled === size && `sha256:${hash.digest('hex')}` === digest) {
+      file?.collapse()
+      return blob
+    }
     throw new BootloomError('BLOB_CORRUPT', `the blob ${digest} does not match its name`, {
       where: this.#store.path(digest),
     })

@@ -28,9 +28,9 @@ const grubChains = ['grub/grub.cfg', 'grub.cfg']
 const inMemory = async (hot: HotBlobs, body: Body): Promise<Buffer[]> => {
   const parts: Buffer[] = []
   for (const { digest, size } of body.parts) {
-    const bytes = await hot.get(digest, size)
-    if (!bytes) throw new BootloomError('BUNDLE_BROKEN', `${digest} is too large to be sent by TFTP`, { where: digest })
-    parts.push(bytes)
+    const blob = await hot.get(digest, size)
+    if (!blob) throw new BootloomError('BUNDLE_BROKEN', `${digest} is too large to be sent by TFTP`, { where: digest })
+    parts.push(blob.bytes)
   }
   return parts
 }
