@@ -46,6 +46,7 @@ export function memoryFile(name: string, size: number): MemoryFile | undefined {
   const start = mmap(0, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
   const at = Math.ceil(Number(start) / hugePage) * hugePage
   if (typeof start !== 'number' || mmap(at, size, PROT_READ_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0) !== at) {
+    if (typeof start === 'number') munmap(start, length)
     closeSync(descriptor)
     return undefined
   }
