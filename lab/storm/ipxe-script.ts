@@ -48,10 +48,7 @@ export async function runScript(text: string, variables: Variables, actions: Scr
   throw new StageFailure('script', 'the script ends without booting')
 
   async function command(text: string): Promise<boolean | 'boots' | 'replaced' | 'exits'> {
-    const expanded = text.replace(/\$\{([\w/-]+)(?::(\w+))?\}/g, (_all, name: string, as?: string) => {
-      const value = set[name] ?? variables[name] ?? ''
-      return as === 'uristring' ? encodeURIComponent(value) : as === 'hexhyp' ? value.replaceAll(':', '-') : value
-    })
+    const expanded = expand(text, { ...variables, ...set })
     const [verb = '', ...words] = expanded.split(/\s+/).filter((word) => word !== '')
     const plain = words.filter((word) => !word.startsWith('--'))
     switch (verb) {
@@ -104,4 +101,12 @@ function linesOf(text: string): string[] {
   const lines = text.split('\n').map((line) => line.trim())
   if (lines[0] !== '#!ipxe') throw new StageFailure('script', `no iPXE script: ${text.slice(0, 60)}`)
   return lines
+}
+
+/** Settings filled in, as iPXE does in its scripts and in the boot file that DHCP names. */
+export function expand(text: string, settings: Readonly<Record<string, string>>): string {
+  return text.replace(/\$\{([\w/-]+)(?::(\w+))?\}/g, (_all, name: string, as?: string) => {
+    const value = settings[name] ?? ''
+    return as === 'uristring' ? encodeURIComponent(value) : as === 'hexhyp' ? value.replaceAll(':', '-') : value
+  })
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Addresses } from './addresses.ts'
 import { type DhcpPort, habits, obtainLease } from './dhcp-client.ts'
 import { HttpConnection } from './http-client.ts'
-import { runScript } from './ipxe-script.ts'
+import { expand, runScript } from './ipxe-script.ts'
 import { StageFailure, type StageName, type StormEvent } from './plan.ts'
 import { fetchByTftp } from './tftp-client.ts'
 
@@ -88,11 +88,6 @@ async function bootByScript(
   { address, file }: { address: string; file: string },
   timed: <T>(stage: StageName, work: () => Promise<T>) => Promise<T>,
 ): Promise<Map<string, string>> {
-  const origin = new URL(file)
-  const connection = new HttpConnection(address, origin.hostname, Number(origin.port || 80))
-  const commandLine = new Map<string, string>()
-  /** A path as it is written: `URL` would change what iPXE sends as it is. */
-  const pathOf = (url: string) => url.slice(origin.origin.length)
   const variables = {
     'netX/mac': mac,
     'net0/mac': mac,
@@ -102,9 +97,14 @@ async function bootByScript(
     platform: 'pcbios',
     buildarch: 'i386',
   }
+  const origin = new URL(expand(file, variables))
+  const connection = new HttpConnection(address, origin.hostname, Number(origin.port || 80))
+  const commandLine = new Map<string, string>()
+  /** A path as it is written: `URL` would change what iPXE sends as it is. */
+  const pathOf = (url: string) => url.slice(origin.origin.length)
   let scriptBegan = performance.now()
   try {
-    const first = await connection.request('script', pathOf(file))
+    const first = await connection.request('script', pathOf(expand(file, variables)))
     if (first.status !== 200) throw new StageFailure('script', `status ${first.status} for ${file}`)
     await runScript(first.text, variables, {
       sleep: (seconds) => sleep(seconds * 1000),

@@ -57,7 +57,7 @@ export function roadOf(client: Client): Road | undefined {
   )
 }
 
-/** What iPXE runs: it asks for the script of its MAC. */
+/** What iPXE runs: it asks for the script of its MAC, after it was asked who it is. */
 export const scriptUrl = (server: BootServer): string => `http://${server.address}:${server.httpPort}/boot.ipxe`
 
 const programUrl = (server: BootServer, program: string) =>
@@ -75,7 +75,9 @@ export function answerOn(road: Road, server: BootServer): BootAnswer | undefined
   const siaddr = server.address
   // The file stands in the header, where PXE firmware and iPXE look when there is no option 67.
   if (road.program === undefined) {
-    return { siaddr, file: scriptUrl(server), options: writeOptions({ ipxe: noProxyDhcp }) }
+    // iPXE fills in its MAC: who has said who it is before is not asked again.
+    const file = `${scriptUrl(server)}?mac=\${netX/mac}`
+    return { siaddr, file, options: writeOptions({ ipxe: noProxyDhcp }) }
   }
   const program = server.programs[road.program]
   if (program === undefined) return undefined

@@ -1,7 +1,8 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { bootArguments, foreignCommandLine } from '../compose/boot-arguments.ts'
 import type { Wait } from '../fleet/admission.ts'
 import type { BootAnswer } from '../fleet/assignment.ts'
+import { isIdentified } from '../state/nodes.ts'
 import { requireHolder } from './holder.ts'
 import type { NodeContext } from './node-context.ts'
 import { identityOf, macOf, queryValue } from './request.ts'
@@ -24,15 +25,23 @@ import {
 export function scriptRoutes(app: FastifyInstance, context: NodeContext): void {
   const { templates, server, assignments, boots, refusals, admission } = context
 
-  app.get('/boot.ipxe', (_request, reply) => script(reply, chainScript(templates, server())))
+  /** Where every node begins. One that has said who it is has its script at once, if it names its MAC. */
+  app.get('/boot.ipxe', async (request, reply) => {
+    const named = queryValue(request, 'mac') !== undefined
+    // While Redis is away nobody is asked what could not be kept.
+    const direct = named && (await isIdentified(context.state.redis, macOf(request)).catch(() => true))
+    return direct ? scriptOf(request, reply) : script(reply, chainScript(templates, server()))
+  })
 
-  app.get('/ipxe', async (request, reply) => {
+  app.get('/ipxe', scriptOf)
+
+  async function scriptOf(request: FastifyRequest, reply: FastifyReply) {
     const mac = macOf(request)
     await requireHolder(context, mac, request.ip)
     const answer = await assignments.resolve(mac)
     const cache = queryValue(request, 'direct') === undefined ? context.caches(request.ip) : undefined
     return script(reply, await scriptFor(mac, answer, identityOf(request), cache))
-  })
+  }
 
   app.setErrorHandler((error, request, reply) => {
     const typed = requestError(error)

@@ -120,6 +120,11 @@ export async function recordSighting(
   await redis.eval(see, 3, ...table, mac, at, known, maxSightings, keys.bootsOf(''), keys.boot(''))
 }
 
+/** Has told its UUID or serial number. */
+export async function isIdentified(redis: Redis, mac: string): Promise<boolean> {
+  return (await redis.hexists(keys.sightings(), mac)) === 1
+}
+
 export async function getSighting(redis: Redis, mac: string): Promise<Sighting | undefined> {
   const replies = await redis
     .pipeline()

@@ -48,6 +48,21 @@ describe('the whole script', () => {
     await expect(await scriptAt(path)).toMatchFileSnapshot(new URL(`golden/${name}.ipxe`, import.meta.url).pathname)
   })
 
+  test('one that names its MAC is asked who it is until it has said so, and then has its script at once', async () => {
+    const address = '52:54:00:aa:00:07'
+    const begin = () => scriptAt(`/boot.ipxe?mac=${address}`)
+    const chain = await scriptAt('/boot.ipxe')
+    expect(await begin()).toBe(chain)
+    // It did not say, which is no answer.
+    await scriptAt(`/ipxe?mac=${address}`)
+    await fixture.boots.flush()
+    expect(await begin()).toBe(chain)
+    await scriptAt(`/ipxe?mac=${address}&uuid=4c4c4544-0042-3510-8056-b4c04f4d3332&serial=`)
+    await fixture.boots.flush()
+    expect(await begin()).toBe(await scriptAt(`/ipxe?mac=${address}`))
+    expect(await scriptAt('/boot.ipxe')).toBe(chain)
+  })
+
   test('local is as it was approved', async () => {
     const local = await startFixture({ unknown: { action: 'local' } })
     try {
