@@ -15,9 +15,8 @@ import { type Measure, median, report, timesLess } from './report.ts'
  * on for it. QEMU keeps what it translated of kernels that ran, and one that unpacks itself over that takes seconds longer:
  * by either road, and longer with each reboot that one process has seen. No machine has that.
  *
- * A machine is left to itself, as nobody stands beside a server: QEMU's ROM asks for two seconds whether somebody wants its
- * command line. What its BIOS takes when a key is pressed there is told as well. OVMF tells what UEFI itself costs, by its
- * shortest road. Servers' own firmware takes longer than either. kexec.ts [ROUNDS] [FIRMWARE…]
+ * QEMU's BIOS is there at once and asks nobody; OVMF tells what UEFI itself costs, by its shortest road. Servers' own take
+ * longer than either. kexec.ts [ROUNDS] [FIRMWARE…]
  */
 const rounds = Number(process.argv[2] ?? 3)
 const roads = process.argv.length > 3 ? process.argv.slice(3).map(firmwareOf) : (['bios', 'uefi-http'] as const)
@@ -42,11 +41,7 @@ interface Shown {
   readonly boots: readonly (WatchedBoot & { readonly openedAt: number })[]
 }
 
-/** By kexec; through the firmware, left to itself; or with a key pressed when it asks. */
-type Way = 'kexec' | 'full' | 'hurried'
-
-async function restart({ api, place }: BenchLab, node: LabNode, bundle: string, way: Way): Promise<Restarted> {
-  const full = way !== 'kexec'
+async function restart({ api, place }: BenchLab, node: LabNode, bundle: string, full: boolean): Promise<Restarted> {
   const path = `/v1/nodes/${node.settings.mac}`
   await api.request('PUT', path, { blueprint: 'apache', bundle })
   const [before] = (await api.request<Shown>('GET', path)).boots
@@ -54,7 +49,8 @@ async function restart({ api, place }: BenchLab, node: LabNode, bundle: string, 
   try {
     node.serial.mark()
     await api.request('POST', `${path}/reboot`, { full })
-    if (way === 'hurried') void node.passPrompt().catch(() => {})
+    // Servers' ROMs do not ask whether somebody wants a command line.
+    if (full) void node.passPrompt().catch(() => {})
     const look = async () => {
       const [boot] = (await api.request<Shown>('GET', path)).boots
       const ready = boot && boot.id !== before!.id && boot.outcome === 'ready'
@@ -90,13 +86,13 @@ await inBenchLab(
     const other = (await lab.compose('apache', { level: 'fast' })).digest
     if (other === one) throw new BootloomError('INTERNAL', 'the next bundle is the same')
     const mac = macOf(1)
-    async function measure(firmware: Firmware, way: Way): Promise<Restarted> {
+    async function measure(firmware: Firmware, way: 'kexec' | 'full'): Promise<Restarted> {
       await lab.api.request('PUT', `/v1/nodes/${mac}`, { blueprint: 'apache', bundle: one })
       const since = Date.now()
       const node = await startNode(lab.place, { index: 1, mac, firmware })
       try {
         await watchBoot(lab.api, node, { since, timeout: patience })
-        const run = await restart(lab, node, other, way)
+        const run = await restart(lab, node, other, way === 'full')
         const told = run.told && `; ${run.told}`
         console.error(`  ${firmware}, ${way}: ${run.outage} s, from the order ${run.whole} s${told}`)
         return run
@@ -106,22 +102,15 @@ await inBenchLab(
     }
     const rows: Measure[] = []
     for (const firmware of roads) {
-      const runs: Record<Way, Restarted[]> = { kexec: [], full: [], hurried: [] }
+      const [kexec, full]: [Restarted[], Restarted[]] = [[], []]
       for (let round = 1; round <= rounds; round++) {
-        runs.kexec.push(await measure(firmware, 'kexec'))
-        runs.full.push(await measure(firmware, 'full'))
-        if (firmware === 'bios') runs.hurried.push(await measure(firmware, 'hurried'))
+        kexec.push(await measure(firmware, 'kexec'))
+        full.push(await measure(firmware, 'full'))
       }
-      const row = (what: string, of: 'outage' | 'whole', against: Way = 'full') => {
-        const value = (way: Way) => median(runs[way].map((run) => run[of]))
-        return timesLess(`${firmware}: ${what} to the page`, 's', value('kexec'), value(against), 1.67)
-      }
-      rows.push(row('from going down', 'outage'))
-      // Until it goes down, it serves.
-      rows.push({ ...row('from the order being taken', 'whole'), bar: '–', holds: true })
-      if (firmware === 'bios') {
-        rows.push({ ...row('from going down, a key pressed,', 'outage', 'hurried'), bar: '–', holds: true })
-      }
+      const row = (what: string, value: (run: Restarted) => number) =>
+        timesLess(`${firmware}: ${what} to the page`, 's', median(kexec.map(value)), median(full.map(value)), 1.67)
+      rows.push(row('from going down', ({ outage }) => outage))
+      rows.push(row('from the order being taken', ({ whole }) => whole))
     }
     report('kexec', rows)
   },
