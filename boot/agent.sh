@@ -2,7 +2,7 @@
 
 start_agent() {
   [ -n "$server" ] || return 0
-  $own/agent "$server" "$mac" "$boot" </dev/null 7>&- 8>&- 9>&- &
+  $own/agent obey "$server" "$mac" "$boot" </dev/null 7>&- 8>&- 9>&- &
 }
 
 # Into what the agent made ready, else through the firmware.

@@ -18,7 +18,8 @@ if [ -f $own/node/node.env ]; then
     read_argument "$name" "$value"
   done <$own/node/node.env
 fi
-for word in $(cat /proc/cmdline); do
+read -r words </proc/cmdline
+for word in $words; do
   case $word in
     bootloom.*=*)
       word=${word#bootloom.}

@@ -31,11 +31,37 @@ find_interface() {
   [ -n "$interface" ]
 }
 
+# ask_for_lease WORD...: asks in the words of udhcpc; once it has a lease it goes on in the background and renews it.
+ask_for_lease() {
+  hostname_set=$hostname udhcpc -i "$interface" -s $own/boot/lease.sh -O mtu ${hostname:+-x hostname:"$hostname"} "$@" \
+    >"$run/lease.log" 2>&1
+}
+
+# The lease that the boot before had, handed on by kexec: until it is over the node may go on with it, and asks for it
+# again when its application has had time to start. Fails when there is none, or less than a minute of it is left.
+go_on_with_lease() {
+  local handed=$own/kept/lease name value address='' left=0
+  [ -f $handed ] || return 1
+  while IFS='=' read -r name value; do
+    case $name in
+      ip) address=$value ;;
+      until) left=$((value - EPOCHSECONDS)) ;;
+    esac
+  done <$handed
+  [ -n "$address" ] && [ $left -ge 60 ] && hostname_set=$hostname $own/boot/lease.sh handed <$handed || return 1
+  {
+    sleep 5
+    ask_for_lease -r "$address" -n -t $((left / 10)) -T 10 || {
+      ip -4 addr flush dev "$interface"
+      ask_for_lease -b -T 10
+    }
+  } &
+}
+
 # A driver may take a moment to find its card, and a link a few seconds to come up: both are waited for in small steps.
 bring_up_network() {
   local tries=0 carrier=0
   interface=''
-  ip link set lo up
   until find_interface; do
     tries=$((tries + 1))
     if [ $tries -gt 100 ]; then
@@ -52,9 +78,8 @@ bring_up_network() {
     tries=$((tries + 1))
     usleep 50000
   done
-  # Asks every second for half a minute; once it has a lease it goes on in the background and renews it.
-  if ! hostname_set=$hostname udhcpc -i "$interface" -s $own/boot/lease.sh -n -t 30 -T 1 -O mtu \
-    ${hostname:+-x hostname:"$hostname"} >"$run/lease.log" 2>&1; then
+  # Every second for half a minute.
+  if ! go_on_with_lease && ! ask_for_lease -n -t 30 -T 1; then
     network_error="no DHCP server answered on $interface"
     return 1
   fi
@@ -62,16 +87,19 @@ bring_up_network() {
 }
 
 apply_hostname() {
-  hostname "${hostname:-node-$(echo "$mac" | tr -d :)}"
+  echo "${hostname:-node-${mac//:/}}" >/proc/sys/kernel/hostname
 }
 
 # The node knows its own name without asking a name server: many applications look it up when they start, and wait.
 name_locally() {
-  local name
-  name=$(hostname)
+  local name line word
+  read -r name </proc/sys/kernel/hostname
   case $name in '' | '(none)') return ;; esac
   [ -f /etc/hosts ] || echo '127.0.0.1 localhost' >/etc/hosts
-  grep -q "[[:space:]]$name\([[:space:]]\|\$\)" /etc/hosts || echo "127.0.1.1 $name" >>/etc/hosts
+  while read -r line || [ -n "$line" ]; do
+    for word in ${line#* }; do [ "$word" != "$name" ] || return 0; done
+  done </etc/hosts
+  echo "127.0.1.1 $name" >>/etc/hosts
 }
 
 # Files of the overlay go to their places; what is left of it is taken away, for it may hold secrets.

@@ -10,8 +10,9 @@ make_directory() {
 # What the application prints goes to the console and to two files of 64 KiB at most, for the report of a failure. Its
 # user may open /dev/stdout by name, so the pipe is open for writing to all.
 collect_output() {
+  umask 0
   mkfifo -m 622 "$run/output"
-  chmod 622 "$run/output"
+  umask 022
   exec 9<>"$run/output"
   awk -v current="$run/output.log" -v old="$run/output.old" '
     {
@@ -136,9 +137,9 @@ end_service() {
   local tries=0
   is_running || return 0
   (in_service service_stop)
-  while is_running && [ $tries -lt 200 ]; do
+  while is_running && [ $tries -lt 1000 ]; do
     tries=$((tries + 1))
-    usleep 100000
+    usleep 20000
   done
   ! is_running || kill -KILL "$main" 2>/dev/null
 }
@@ -154,7 +155,7 @@ tell_ready() {
 
 # keep_service NUMBER
 keep_service() {
-  local failures=0 began now other
+  local failures=0 began now up other
   main='' ending='' asked="service-$1"
   . $own/app/service-$1.sh
   trap 'ending=yes' TERM
@@ -164,7 +165,8 @@ keep_service() {
     until [ -e "$run/ready.$other" ] || [ -n "$ending" ]; do usleep 50000; done
   done
   while [ -z "$ending" ]; do
-    began=$(uptime_now)
+    read_uptime
+    began=$up
     if start_service; then
       tell_ready "$1"
       [ "$service_type" != oneshot ] || return 0
@@ -174,7 +176,8 @@ keep_service() {
       # What it left must not stand in the way of the next: it leads a group of its own.
       kill -KILL -"$main" 2>/dev/null
     fi
-    now=$(uptime_now)
+    read_uptime
+    now=$up
     [ $((${now%.*} - ${began%.*})) -lt 60 ] || failures=0
     failures=$((failures + 1))
     if [ $failures -ge $most_failures ]; then

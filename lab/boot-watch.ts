@@ -77,7 +77,7 @@ const lastOf = (node: LabNode) => node.serial.text().trimEnd().split('\n').slice
 
 /** The address that the node has: the last one that its boot was given or reports. */
 export function addressOf(boot: WatchedBoot): string | undefined {
-  const telling = boot.stages.filter(({ stage }) => ['ack', 'network', 'app', 'ready'].includes(stage))
+  const telling = boot.stages.filter(({ stage }) => ['script', 'ack', 'network', 'app', 'ready'].includes(stage))
   const named = telling.flatMap(({ address, detail }) => address ?? detail?.match(/\b\d{1,3}(?:\.\d{1,3}){3}\b/) ?? [])
   return named.at(-1)
 }

@@ -1,9 +1,12 @@
 /*
- * Asks the server now and then what this node is to do, and does it: boots anew, tells what stands in its root, or where
- * its memory is.
+ * What init has done in C, where a shell would start a process for each step, or could not do it at all.
  *
- *   agent SERVER MAC BOOT     goes on for as long as the node runs
- *   agent jump                enters the kernel that was made ready; init calls it when all has ended
+ *   agent begin                      prints how many paths were unpacked, and makes what every process expects
+ *   agent tell SERVER MAC BOOT       sends the reports named on standard input
+ *   agent probe NAME PORT [STATUS]   ends well when the application answers as it should; of HTTP with STATUS
+ *   agent obey SERVER MAC BOOT       asks the server now and then what this node is to do, and does it: boots anew, tells
+ *                                    what stands in its root, or where its memory is; for as long as the node runs
+ *   agent jump                       enters the kernel that was made ready; init calls it when all has ended
  *
  * GET /orders answers lines of a word and its value: `wait` seconds until the next question, and where there is
  * something to do `order`, its id, and `do`, which is `reboot`, `reboot-full`, `drift` or `weigh`.
@@ -115,25 +118,37 @@ static void never_kill(void) {
   close(file);
 }
 
-int main(int count, char **words) {
-  static struct server server;
-  if (count == 2 && strcmp(words[1], "jump") == 0) {
-    kexec_jump();
-    return 1;
-  }
-  if (count != 4 || server_parse(&server, words[1], words[2], words[3]) < 0) {
-    fprintf(stderr, "usage: agent http://ADDRESS:PORT MAC BOOT | agent jump\n");
-    return 2;
-  }
-  signal(SIGPIPE, SIG_IGN);
+static void obey(const struct server *server, const char *url, const char *mac) {
   never_kill();
   for (;;) {
     pid_t worker = fork();
     if (worker == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
-      for (long wait = first_wait;; wait = ask(&server, words[1], words[2], wait)) pause_for(wait);
+      for (long wait = first_wait;; wait = ask(server, url, mac, wait)) pause_for(wait);
     }
     if (worker > 0) waitpid(worker, NULL, 0);
     sleep(1);
   }
+}
+
+int main(int count, char **words) {
+  static struct server server;
+  const char *what = count > 1 ? words[1] : "";
+  signal(SIGPIPE, SIG_IGN);
+  if (strcmp(what, "begin") == 0) {
+    begin();
+    return 0;
+  }
+  if (strcmp(what, "jump") == 0) {
+    kexec_jump();
+    return 1;
+  }
+  if (strcmp(what, "probe") == 0 && (count == 4 || count == 5)) return !probe(words[2], atoi(words[3]), words[4]);
+  if (count != 5 || server_parse(&server, words[2], words[3], words[4]) < 0) {
+    fprintf(stderr, "usage: agent begin | agent jump | agent probe NAME PORT [STATUS] | agent tell|obey http://ADDRESS:PORT MAC BOOT\n");
+    return 2;
+  }
+  if (strcmp(what, "tell") == 0) tell_reports(&server);
+  else obey(&server, words[2], words[3]);
+  return 0;
 }

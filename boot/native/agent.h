@@ -1,15 +1,34 @@
-/* What the server can tell a running node to do. */
+/* What init has done in C, and what the server can tell a running node to do. */
 #ifndef AGENT_H
 #define AGENT_H
 #include <stddef.h>
 
 #include "server.h"
 
+/* All that is ours on a node. */
+#define OWN "/.bootloom"
+
 /* Where init keeps what it makes at run time. */
-#define RUN "/.bootloom/run"
+#define RUN OWN "/run"
 
 /* Where a kernel image stands that the boot before handed on, by its SHA-256. */
-#define KEPT "/.bootloom/kept"
+#define KEPT OWN "/kept"
+
+/* Prints how many paths were unpacked, mounts what every process expects, and brings the loopback interface up. */
+void begin(void);
+
+/* Sends the reports named on standard input until it ends. */
+void tell_reports(const struct server *server);
+
+/*
+ * Whether what listens on a TCP port of this node answers as it should: by the status of HTTP unless that is NULL, and with
+ * what stands in app/NAME.expect, when app/NAME.send was sent. It is waited for a second for somebody to listen.
+ */
+int probe(const char *name, int port, const char *status);
+
+/* The lease of this node's address, as boot/lease.sh notes it, and where the next boot finds it. */
+#define LEASE RUN "/lease"
+#define KEPT_LEASE KEPT "/lease"
 
 /* An answer in lines of a name, `=` and a value. */
 struct text {

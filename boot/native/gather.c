@@ -163,7 +163,16 @@ off_t bring_initramfs(const struct server *server, const struct next *next, uint
   return ftruncate(file, 0) < 0 ? -1 : bring(server, next->initramfs, (long)next->initramfs_size, file, 0, deadline);
 }
 
-off_t hand_on(const struct next *next, struct mapped kernel, int file, off_t at) {
+off_t hand_on_lease(int file, off_t at) {
+  int lease = open(LEASE, O_RDONLY | O_CLOEXEC);
+  struct mapped content = map(lease);
+  off_t end = content.bytes ? rebuild_one(&KEPT[1], &KEPT_LEASE[1], content.bytes, content.size, file, at) : -1;
+  if (content.bytes) munmap((void *)content.bytes, content.size);
+  if (lease >= 0) close(lease);
+  return end < 0 ? at : end;
+}
+
+off_t hand_on_kernel(const struct next *next, struct mapped kernel, int file, off_t at) {
   if (memory("MemTotal") < kept_share * kernel.size || memory("MemAvailable") < 3 * kernel.size + 2 * (uint64_t)at + MARGIN)
     return at;
   char path[160];

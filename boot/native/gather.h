@@ -25,7 +25,7 @@ struct mapped {
 /* For who looks at the boot's timeline. */
 extern struct tally {
   size_t fetched, rebuilt;
-  int kernel_kept;
+  int kernel_kept, kernel_unpacked;
 } tally;
 
 /* Bytes, by a name of /proc/meminfo. */
@@ -43,6 +43,9 @@ off_t bring(const struct server *server, const char *place, long size, int file,
 /* The initramfs without the overlay, to an empty file; `spare` bytes of memory may be taken beyond its own. Its length, or -1. */
 off_t bring_initramfs(const struct server *server, const struct next *next, uint64_t spare, int file, long deadline);
 
+/* Puts this node's lease behind an initramfs of `at` bytes. How long it is then. */
+off_t hand_on_lease(int file, off_t at);
+
 /* Puts the kernel behind an initramfs of `at` bytes, where there is plenty of memory. How long it is then. */
-off_t hand_on(const struct next *next, struct mapped kernel, int file, off_t at);
+off_t hand_on_kernel(const struct next *next, struct mapped kernel, int file, off_t at);
 #endif

@@ -7,18 +7,23 @@
 #include "handover.h"
 
 #include <asm/bootparam.h>
-#include <asm/e820.h>
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kexec.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define PAGE 4096ul
+#include "place.h"
+#include "unpack.h"
+
 /* Pages that stand together below the initramfs; of the second level of page tables one for each GB that is mapped. */
 enum { PARAMETERS, STUB, COMMAND, SEED, LEVEL5, LEVEL4, LEVEL3, LEVEL2, MAPPED = 4, PAGES = LEVEL2 + MAPPED };
+/* No kernel stands below this, and its text is mapped to so much (kernel documents arch/x86/boot, arch/x86/x86_64/mm). */
+static const uint64_t lowest = 16 << 20, text_room = 1 << 30;
 static unsigned char pages[PAGES][PAGE] __attribute__((aligned(4096)));
 
 /*
@@ -64,8 +69,6 @@ static void put(const unsigned char *label, uint64_t value) {
   memcpy(pages[STUB] + (label - stub_begin), &value, sizeof value);
 }
 
-static uint64_t up(uint64_t bytes) { return (bytes + PAGE - 1) & ~(PAGE - 1); }
-
 static const struct setup_header *header_of(const unsigned char *kernel, size_t size) {
   const struct setup_header *header = (const void *)(kernel + offsetof(struct boot_params, hdr));
   if (size < 2 * PAGE || header->boot_flag != 0xaa55 || header->header != 0x53726448) return NULL;
@@ -85,27 +88,6 @@ static int read_running(struct boot_params *running) {
   return got == (ssize_t)sizeof *running ? 0 : -1;
 }
 
-/* The highest place below `limit` with so many bytes of RAM, all above `floor`; 0 when there is none. */
-static uint64_t place_below(const struct boot_params *running, uint64_t limit, uint64_t floor, uint64_t bytes) {
-  uint64_t best = 0;
-  for (int i = 0; i < running->e820_entries; i++) {
-    const struct boot_e820_entry *entry = &running->e820_table[i];
-    uint64_t from = up(entry->addr < floor ? floor : entry->addr), to = entry->addr + entry->size;
-    if (to > limit) to = limit;
-    to &= ~(PAGE - 1);
-    if (entry->type == E820_RAM && to > from && to - from >= bytes && to - bytes > best) best = to - bytes;
-  }
-  return best;
-}
-
-static int is_ram(const struct boot_params *running, uint64_t from, uint64_t bytes) {
-  for (int i = 0; i < running->e820_entries; i++) {
-    const struct boot_e820_entry *entry = &running->e820_table[i];
-    if (entry->type == E820_RAM && entry->addr <= from && from + bytes <= entry->addr + entry->size) return 1;
-  }
-  return 0;
-}
-
 /* Each address as itself: the first GBs, in pages of 2 MB (present, writable, large). */
 static void fill_tables(uint64_t low) {
   uint64_t *level = (void *)pages[LEVEL5];
@@ -118,7 +100,18 @@ static void fill_tables(uint64_t low) {
   for (uint64_t i = 0; i < MAPPED * 512; i++) level[i] = i << 21 | 0x83;
 }
 
-static void fill_pages(const struct handover *next, const struct boot_params *running, uint64_t low, uint64_t kernel) {
+/* The kernel as it is to stand in memory when it is entered. */
+struct standing {
+  const unsigned char *bytes;
+  size_t size;
+  /* Bytes that it needs from there on. */
+  uint64_t room;
+  uint64_t at, entry;
+  /* Whether it was unpacked to random places. */
+  int unpacked;
+};
+
+static void fill_pages(const struct handover *next, const struct boot_params *running, uint64_t low, const struct standing *kernel) {
   struct boot_params *parameters = (void *)pages[PARAMETERS];
   struct setup_data *seed = (void *)pages[SEED];
   const struct setup_header *header = header_of(next->kernel, next->kernel_size);
@@ -132,7 +125,8 @@ static void fill_pages(const struct handover *next, const struct boot_params *ru
   memcpy(&parameters->hdr, header, length < sizeof *header ? length : sizeof *header);
   /* As kexec-tools says of itself. */
   parameters->hdr.type_of_loader = 0xd0;
-  parameters->hdr.code32_start = (uint32_t)kernel;
+  if (kernel->unpacked) parameters->hdr.loadflags |= KASLR_FLAG;
+  parameters->hdr.code32_start = (uint32_t)kernel->at;
   parameters->hdr.cmd_line_ptr = (uint32_t)(low + COMMAND * PAGE);
   parameters->hdr.ramdisk_image = (uint32_t)(low + PAGES * PAGE);
   parameters->hdr.ramdisk_size = (uint32_t)next->initramfs_size;
@@ -145,33 +139,84 @@ static void fill_pages(const struct handover *next, const struct boot_params *ru
   put(stub_level4, low + LEVEL4 * PAGE);
   put(stub_level5, low + LEVEL5 * PAGE);
   put(stub_parameters, low + PARAMETERS * PAGE);
-  /* Its 64-bit entry. */
-  put(stub_entry, kernel + 0x200);
+  put(stub_entry, kernel->entry);
   put(stub_table_address, low + STUB * PAGE + (uint64_t)(stub_table - stub_begin));
+}
+
+/*
+ * What the kernel's first stage is needed for: a guest whose memory may be encrypted (CPUID: SEV, TDX), and page tables of
+ * five levels, which it leaves where its kernel knows none.
+ */
+static int needs_first_stage(const struct setup_header *header) {
+  unsigned a, b, c, d;
+  if (!(header->xloadflags & XLF_5LEVEL_ENABLED) && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & 1u << 16)) return 1;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & 1u << 31)) return 0;
+  if (__get_cpuid(0x8000001f, &a, &b, &c, &d) && (a & 2)) return 1;
+  return __get_cpuid_count(0x21, 0, &a, &b, &c, &d) && b == 0x65746e49 && d == 0x5844546c;
+}
+
+/* What the kernel's first stage places it by, too. */
+static int is_plain(const char *command) {
+  static const char *const words[] = {"nokaslr", "no5lvl", "mem=", "memmap="};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (strstr(command, words[i])) return 0;
+  return 1;
+}
+
+/*
+ * Unpacked here, while the application serves, instead of behind the jump; at random places, physical and virtual, as
+ * the kernel's own first stage does. Zero when that is left to it.
+ */
+static int unpack_ahead(const struct handover *next, const struct boot_params *running, uint64_t low, struct standing *kernel) {
+  const struct setup_header *header = header_of(next->kernel, next->kernel_size);
+  uint64_t random[2], align = header->kernel_alignment, linked = header->pref_address, room = whole_pages(header->init_size);
+  if (memory("MemAvailable") < 2 * room + next->initramfs_size + MARGIN) return 0;
+  if (!header->relocatable_kernel || align < 2 << 20 || align > text_room || linked + room > text_room) return 0;
+  if (needs_first_stage(header) || !is_plain(next->command) || getrandom(random, sizeof random, GRND_NONBLOCK) != sizeof random) return 0;
+  struct range within = {lowest, (uint64_t)MAPPED << 30}, bundle = {low, low + PAGES * PAGE + whole_pages(next->initramfs_size)};
+  uint64_t at = place_anywhere(running, within, align, room, bundle, random[0]);
+  uint64_t places = (text_room - linked - room) / align + 1;
+  struct mapped image = at ? unpack(next->kernel, next->kernel_size, random[1] % places * align) : (struct mapped){NULL, 0};
+  if (image.size > room) munmap((void *)image.bytes, image.size);
+  if (!image.bytes || image.size > room) return 0;
+  *kernel = (struct standing){image.bytes, image.size, room, at, at, 1};
+  return 1;
+}
+
+/* The image as it is, which unpacks itself. */
+static const char *as_it_is(const struct handover *next, const struct boot_params *running, struct standing *kernel) {
+  const struct setup_header *header = header_of(next->kernel, next->kernel_size);
+  size_t skipped = (header->setup_sects ? header->setup_sects + 1u : 5u) * 512u;
+  if (skipped >= next->kernel_size) return "the kernel is none for this";
+  *kernel = (struct standing){.bytes = next->kernel + skipped, .size = next->kernel_size - skipped, .at = header->pref_address};
+  kernel->room = whole_pages(header->init_size < kernel->size ? kernel->size : header->init_size);
+  /* Its 64-bit entry. */
+  kernel->entry = kernel->at + 0x200;
+  return is_ram(running, kernel->at, kernel->room) ? NULL : "the kernel does not fit where it wants to be";
 }
 
 const char *hand_over(const struct handover *next) {
   static struct boot_params running;
+  struct standing kernel;
   const struct setup_header *header = header_of(next->kernel, next->kernel_size);
   if (access("/sys/firmware/efi", F_OK) == 0) return "the machine was started by EFI";
   if (!header || header->version < 0x20c || !(header->xloadflags & XLF_KERNEL_64)) return "the kernel is none for this";
   if (read_running(&running) < 0 || running.e820_entries >= E820_MAX_ENTRIES_ZEROPAGE) return "the memory is not known";
   if (strlen(next->command) >= PAGE || strlen(next->command) > header->cmdline_size) return "the command line is too long";
-  size_t skipped = (header->setup_sects ? header->setup_sects + 1u : 5u) * 512u;
-  if (skipped >= next->kernel_size) return "the kernel is none for this";
-  uint64_t kernel = header->pref_address, limit = header->initrd_addr_max;
-  uint64_t size = up(next->kernel_size - skipped), room = up(header->init_size);
-  if (room < size) room = size;
-  if (!is_ram(&running, kernel, room)) return "the kernel does not fit where it wants to be";
-  if (limit > 0x7fffffff) limit = 0x7fffffff;
-  uint64_t low = place_below(&running, limit, kernel + room, PAGES * PAGE + up(next->initramfs_size));
+  const char *why = as_it_is(next, &running, &kernel);
+  if (why) return why;
+  uint64_t limit = header->initrd_addr_max < 0x7fffffff ? header->initrd_addr_max : 0x7fffffff;
+  uint64_t low = place_below(&running, limit, kernel.at + kernel.room, PAGES * PAGE + whole_pages(next->initramfs_size));
   if (low == 0) return "the bundle does not fit behind the kernel";
-  fill_pages(next, &running, low, kernel);
+  tally.kernel_unpacked = unpack_ahead(next, &running, low, &kernel);
+  fill_pages(next, &running, low, &kernel);
   struct kexec_segment segments[] = {
-      {next->kernel + skipped, next->kernel_size - skipped, (void *)kernel, size},
+      {kernel.bytes, kernel.size, (void *)kernel.at, whole_pages(kernel.size)},
       {pages, sizeof pages, (void *)low, sizeof pages},
-      {next->initramfs, next->initramfs_size, (void *)(low + PAGES * PAGE), up(next->initramfs_size)},
+      {next->initramfs, next->initramfs_size, (void *)(low + PAGES * PAGE), whole_pages(next->initramfs_size)},
   };
-  if (syscall(SYS_kexec_load, low + STUB * PAGE, 3l, segments, KEXEC_ARCH_DEFAULT) == 0) return NULL;
-  return strerror(errno);
+  long done = syscall(SYS_kexec_load, low + STUB * PAGE, 3l, segments, KEXEC_ARCH_DEFAULT);
+  why = done == 0 ? NULL : strerror(errno);
+  if (tally.kernel_unpacked) munmap((void *)kernel.bytes, kernel.size);
+  return why;
 }

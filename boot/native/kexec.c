@@ -57,6 +57,7 @@ static const char *load(const struct server *server, const struct next *next, lo
   uint64_t needed = fetched + next->kernel_size + next->initramfs_size + MARGIN;
   tally.fetched = tally.rebuilt = 0;
   tally.kernel_kept = kept >= 0;
+  tally.kernel_unpacked = 0;
   if (available < needed) return too_little;
   if (kept < 0) {
     kernel_file = memfd_create("kernel", MFD_CLOEXEC);
@@ -67,7 +68,7 @@ static const char *load(const struct server *server, const struct next *next, lo
   if (!kernel.bytes) return strerror(errno);
   off_t length = bring_initramfs(server, next, available - needed, file, deadline);
   if (length < 0) return "the bundle did not come";
-  length = hand_on(next, kernel, file, length);
+  length = hand_on_lease(file, hand_on_kernel(next, kernel, file, length));
   length = bring(server, next->overlay, -1, file, length, deadline);
   if (length < 0) return "the overlay did not come";
   if (ftruncate(file, length) < 0) return strerror(errno);
@@ -111,8 +112,8 @@ const char *kexec_prepare(const struct server *server, const char *url, const ch
   int mark = why ? -1 : open(RUN "/jump", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   if (mark >= 0) close(mark);
   else if (!why) why = strerror(errno);
-  snprintf(told, sizeof told, "%zu KB fetched, %zu KB out of its own root%s", tally.fetched / 1000, tally.rebuilt / 1000,
-           tally.kernel_kept ? ", the kernel kept" : "");
+  snprintf(told, sizeof told, "%zu KB fetched, %zu KB out of its own root%s%s", tally.fetched / 1000, tally.rebuilt / 1000,
+           tally.kernel_kept ? ", the kernel kept" : "", tally.kernel_unpacked ? ", the kernel unpacked" : "");
   ask_more(&from, "/report", why ? "&stage=no-jump" : "&stage=jump", why ? why : told, strlen(why ? why : told),
            now_ms() + 5000, NULL, NULL);
   return why;

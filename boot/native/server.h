@@ -8,7 +8,7 @@ struct server {
   struct sockaddr_in address;
   char host[64];
   /* Whose node and which boot this is: "mac=…&boot=…". */
-  char identity[128];
+  char identity[320];
   /* A header line with its end, such as Range, or nothing: an answer of status 206 has a body, too. */
   char more[64];
 };

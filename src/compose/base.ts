@@ -18,25 +18,9 @@ const bootDirectory = fileURLToPath(new URL('../../boot/', import.meta.url))
  * applets without them is up to how it was built.
  */
 const applets = [
-  ...[
-    'awk',
-    'cat',
-    'chmod',
-    'chown',
-    'chroot',
-    'cp',
-    'cut',
-    'env',
-    'find',
-    'grep',
-    'halt',
-    'head',
-    'hostname',
-    'insmod',
-    'ip',
-  ],
-  ...['kill', 'ln', 'mkdir', 'mkfifo', 'mount', 'mv', 'nc', 'poweroff', 'printf', 'reboot', 'rm', 'setsid', 'sh'],
-  ...['sleep', 'start-stop-daemon', 'sync', 'tail', 'timeout', 'tr', 'udhcpc', 'usleep', 'wc', 'wget'],
+  ...['awk', 'cat', 'chmod', 'chown', 'chroot', 'cp', 'env', 'grep', 'halt', 'head', 'insmod', 'ip'],
+  ...['kill', 'mkdir', 'mkfifo', 'mount', 'mv', 'poweroff', 'printf', 'reboot', 'rm', 'setsid', 'sh'],
+  ...['sleep', 'start-stop-daemon', 'sync', 'tail', 'timeout', 'tr', 'udhcpc', 'usleep', 'wget'],
 ] as const
 
 /** Everything that has no application in it: init, busybox, the agent, device nodes, mount points. NATIVE_MISSING. */

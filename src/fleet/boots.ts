@@ -25,6 +25,8 @@ interface Assigned {
   /** The bundle assigned, where the node gets another one because it did not come up with it. */
   readonly gaveUp?: string | undefined
   readonly detail?: string
+  /** The node's, where it has one before it begins. */
+  readonly address?: string
 }
 
 /** Milliseconds after which a silent boot is over when its firmware begins anew. */
@@ -109,7 +111,7 @@ export class Boots {
   script(
     mac: string,
     action: 'boot' | 'kexec' | 'unassigned' | 'local' | 'not-ready' | 'waiting' | 'error',
-    { detail, ...assigned }: Assigned = {},
+    { detail, address, ...assigned }: Assigned = {},
     identity: Identity = {},
   ): Boot {
     const found = this.#current.get(mac)
@@ -121,7 +123,12 @@ export class Boots {
     if (assigned.gaveUp !== undefined) this.#journal.outcome({ kind: 'spent', mac })
     return this.#append(
       { ...boot, ...assigned },
-      { stage: 'script', action, ...(detail === undefined ? {} : { detail }) },
+      {
+        stage: 'script',
+        action,
+        ...(detail === undefined ? {} : { detail }),
+        ...(address === undefined ? {} : { address }),
+      },
     )
   }
 

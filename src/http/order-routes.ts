@@ -38,7 +38,8 @@ export function orderRoutes(app: FastifyInstance, context: NodeContext): void {
     if (config.level === 'foreign' || !entersByKexec(config)) {
       throw new BootloomError('KEXEC_UNFIT', `${blueprint} is not entered by kexec`, { where: bundle })
     }
-    const { id: boot } = boots.script(mac, 'kexec', { blueprint, bundle, gaveUp })
+    // The next boot goes on with this lease.
+    const { id: boot } = boots.script(mac, 'kexec', { blueprint, bundle, gaveUp, address: request.ip })
     const named = bootArguments({ server: server(), mac, boot, bundle, deadline: boots.deadline })
     const lines = {
       boot,

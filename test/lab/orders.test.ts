@@ -47,12 +47,13 @@ describe.skipIf(!asRoot)('a running node (skipped without root: it makes network
       'echo x >/srv/state/own',
     ]
     const next = await weaveHttpd(road, state, { page: 'It works better\n', meddle })
+    const before = await lease()
     const boot = await rebooted(next)
     const stages = boot.stages.map(({ stage }) => stage)
     expect(boot.stages.filter(({ by }) => by === 'firmware' || by === 'ipxe')).toEqual([])
     expect(stages.slice(0, 3)).toEqual(['script', 'kernel', 'initramfs'])
     expect(stages.indexOf('jump')).toBe(stages.indexOf('overlay') + 1)
-    const [fetched, own] = told(boot, /^(\d+) KB fetched, (\d+) KB out of its own root$/)
+    const [fetched, own] = told(boot, /^(\d+) KB fetched, (\d+) KB out of its own root, the kernel unpacked$/)
     // Beside the kernel, what is not in its root as the bundle brings it, of 100 KB and the drivers.
     const kernel = boot.stages.find(({ stage }) => stage === 'kernel')!.bytes! / 1000
     expect(fetched).toBeGreaterThan(kernel + 100)
@@ -60,6 +61,13 @@ describe.skipIf(!asRoot)('a running node (skipped without root: it makes network
     expect(own).toBeGreaterThan(2000)
     const page = await fetchInside(road.place.name, `http://${addressOf(boot)}:8080/`)
     expect(page.body).toBe('It works better\n')
+    // It came up with the lease that it had, and asked for it again meanwhile.
+    expect(boot.stages[0]).toMatchObject({ stage: 'script', address: before.address })
+    const look = async () => {
+      const now = await lease()
+      return now.expires > before.expires ? { found: now } : { seen: `until ${now.expires}` }
+    }
+    expect(await until('the lease is asked for again', look, { timeout: 30_000 })).toMatchObject({ mac })
   }, 90_000)
 
   it('tells what of its root is not as its bundle, and where its application may write', async () => {
@@ -77,9 +85,12 @@ describe.skipIf(!asRoot)('a running node (skipped without root: it makes network
   it('with enough memory fetches its kernel no second time', async () => {
     const boot = await rebooted(first.bundle! as Digest)
     expect(boot.stages.map(({ stage }) => stage)).not.toContain('kernel')
-    const [fetched] = told(boot, /^(\d+) KB fetched, \d+ KB out of its own root, the kernel kept$/)
+    const [fetched] = told(boot, /^(\d+) KB fetched, \d+ KB out of its own root, the kernel kept, the kernel unpacked$/)
     expect(fetched).toBeLessThan(500)
   }, 90_000)
+
+  const lease = () =>
+    road.api.request<{ address: string; mac: string; expires: number }>('GET', `/v1/leases/${addressOf(first)}`)
 
   /** The boot that comes of the order, ready. */
   async function rebooted(bundle: Digest): Promise<WatchedBoot> {
