@@ -58,7 +58,7 @@ test.skipIf(process.getuid?.() !== 0)('what was touched until its end is told be
   const pid = await start()
   try {
     await readFile(join(root, 'etc/early'))
-    await vi.waitFor(() => expect(paths()).toContain('/etc/early'), 10_000)
+    await vi.waitFor(() => expect(paths()).toContain('/etc/early'), 25_000)
     status = 503
     await readFile(join(root, 'etc/late'))
     process.kill(pid, 'SIGTERM')
@@ -66,7 +66,7 @@ test.skipIf(process.getuid?.() !== 0)('what was touched until its end is told be
     await new Promise((resolve) => setTimeout(resolve, 1200))
     expect(isRunning(pid)).toBe(true)
     status = 200
-    await vi.waitFor(() => expect(isRunning(pid)).toBe(false), 10_000)
+    await vi.waitFor(() => expect(isRunning(pid)).toBe(false), 25_000)
   } finally {
     if (isRunning(pid)) process.kill(pid, 'SIGKILL')
   }
@@ -79,7 +79,7 @@ test.skipIf(process.getuid?.() !== 0)('it ends when the server says that nobody 
   try {
     status = 410
     await readFile(join(root, 'etc/early'))
-    await vi.waitFor(() => expect(isRunning(pid)).toBe(false), 10_000)
+    await vi.waitFor(() => expect(isRunning(pid)).toBe(false), 25_000)
   } finally {
     if (isRunning(pid)) process.kill(pid, 'SIGKILL')
   }

@@ -27,7 +27,7 @@ test('a workshop without work ends, and the next job has another', { timeout: 30
     const pid = workshop.pid!
     await expect(first).rejects.toMatchObject({ code: 'BLUEPRINT_UNKNOWN' })
     expect(isAlive(pid)).toBe(true)
-    await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false)
+    await expect.poll(() => isAlive(pid), { timeout: 25_000 }).toBe(false)
     expect(workshop.pid).toBeUndefined()
     const second = work()
     expect(workshop.pid).not.toBe(pid)

@@ -186,7 +186,7 @@ test.skipIf(!root)(
     const from = events.length
     const client = execa('ip', ['netns', 'exec', spaces.client, 'sh', '-c', hide, 'sh', network], { reject: false })
     try {
-      await vi.waitFor(async () => expect(await addresses()).toEqual([booted]), { timeout: 12_000, interval: 200 })
+      await vi.waitFor(async () => expect(await addresses()).toEqual([booted]), { timeout: 25_000, interval: 200 })
       expect(kinds(from)).toEqual(expect.arrayContaining(['discover', 'ack']))
       const { stdout } = await ip('-n', spaces.client, 'route')
       expect(stdout).toContain('default via 10.76.0.1')
@@ -252,7 +252,7 @@ test.skipIf(!root)(
       { reject: false, env: { OUT: out } },
     )
     try {
-      await vi.waitFor(async () => expect(await readFile(out, 'utf8')).toContain('bound'), { timeout: 10_000 })
+      await vi.waitFor(async () => expect(await readFile(out, 'utf8')).toContain('bound'), { timeout: 25_000 })
       const [address] = await addresses()
       expect(address).toMatch(own)
       redis.kill('SIGKILL')
@@ -261,7 +261,7 @@ test.skipIf(!root)(
       // SIGUSR1 makes udhcpc renew now.
       client.kill('SIGUSR1')
       await vi.waitFor(async () => expect(await readFile(out, 'utf8')).toContain(`renew ${address}`), {
-        timeout: 10_000,
+        timeout: 25_000,
       })
       expect(kinds(from)).toContain('ack')
       await ip('-n', spaces.client, 'link', 'add', 'new', 'link', 'eth0', 'type', 'macvlan', 'mode', 'bridge')

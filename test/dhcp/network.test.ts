@@ -45,7 +45,7 @@ beforeAll(async () => {
   server = execa('ip', command, { buffer: false })
   createInterface({ input: server.stdout! }).on('line', (line) => events.push(JSON.parse(line)))
   createInterface({ input: server.stderr! }).on('line', (line) => logged.push(line))
-  await vi.waitFor(() => expect(events).toHaveLength(1), { timeout: 15_000 })
+  await vi.waitFor(() => expect(events).toHaveLength(1), { timeout: 25_000 })
 })
 afterAll(async () => {
   if (!root) return

@@ -72,7 +72,7 @@ describe.runIf(process.getuid?.() === 0)('router advertisements', () => {
 
     test('`auto` leaves it to that one and says which, and takes over when it is gone', async () => {
       start('auto')
-      await vi.waitUntil(() => events.length > 0, { timeout: 8000 })
+      await vi.waitUntil(() => events.length > 0, { timeout: 25_000 })
       expect(events[0]).toMatchObject({ event: 'router-advertisements-left', router: /^fe80::/ })
       expect(await running()).toEqual([])
       router.kill('SIGTERM')
@@ -93,7 +93,7 @@ describe.runIf(process.getuid?.() === 0)('router advertisements', () => {
     child?.kill('SIGKILL')
     await inside('sh', '-c', 'echo 1 >/proc/sys/net/ipv6/conf/boot0/disable_ipv6')
     start('auto')
-    await vi.waitUntil(() => events.length > 0, { timeout: 8000 })
+    await vi.waitUntil(() => events.length > 0, { timeout: 25_000 })
     expect(events).toEqual([expect.objectContaining({ event: 'router-advertisements-off' })])
     expect(await running()).toEqual([])
   })

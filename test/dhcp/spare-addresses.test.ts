@@ -44,10 +44,10 @@ const offered = async (n: number, context: DhcpContext) => (await decide(discove
 test('a new client is offered an address that was asked for before, and another one is asked for', async () => {
   const seen = wire()
   const context = serverOn(seen)
-  await vi.waitFor(() => expect(seen.asked).toHaveLength(spares))
+  await vi.waitFor(() => expect(seen.asked).toHaveLength(spares), 20_000)
   const before = [...seen.asked]
   expect(before).toContain(await offered(1, context))
-  await vi.waitFor(() => expect(seen.asked).toHaveLength(spares + 1))
+  await vi.waitFor(() => expect(seen.asked).toHaveLength(spares + 1), 20_000)
   expect(before).not.toContain(seen.asked.at(-1))
 })
 
@@ -55,7 +55,7 @@ test('the other server on the same Redis offers the same one', async () => {
   const [seen, other] = [wire(), wire()]
   const here = serverOn(seen)
   const there = serverOn(other, openLeases(engine.state.redis))
-  await vi.waitFor(() => expect([...seen.asked, ...other.asked]).toHaveLength(2 * spares))
+  await vi.waitFor(() => expect([...seen.asked, ...other.asked]).toHaveLength(2 * spares), 20_000)
   expect(new Set([...seen.asked, ...other.asked]).size).toBe(2 * spares)
   const [one, two] = await Promise.all([offered(1, here), offered(1, there)])
   expect(one).toBe(two)
@@ -65,7 +65,7 @@ test('an address that a stranger answers for is told, and never offered', async 
   const odd = (address: string) => Number(address.split('.')[3]) % 2 === 1
   const seen = wire(odd)
   const context = serverOn(seen)
-  await vi.waitFor(() => expect(seen.asked).toHaveLength(spares))
+  await vi.waitFor(() => expect(seen.asked).toHaveLength(spares), 20_000)
   const given = await Promise.all(Array.from({ length: 10 }, (_, n) => offered(n, context)))
   expect(given.filter((address) => odd(address))).toEqual([])
   expect(new Set(seen.conflicts)).toEqual(new Set(seen.asked.filter(odd)))

@@ -59,7 +59,7 @@ async function startServer(address: string) {
   server.stdout.on('data', (data) => {
     output += data
   })
-  await vi.waitFor(() => expect(output).toContain('ready'), { timeout: 15_000 })
+  await vi.waitFor(() => expect(output).toContain('ready'), { timeout: 25_000 })
   return { server, count: (type: string) => output.split(`"type":"${type}"`).length - 1 }
 }
 

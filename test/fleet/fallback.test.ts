@@ -219,7 +219,7 @@ test('a node that hangs is given up at its deadline, though it never asks again'
     vi.advanceTimersByTime(25_000)
     expect(watched.underWay(mac)).toBeDefined()
     vi.advanceTimersByTime(15_000)
-    await vi.waitFor(() => expect(watched.underWay(mac)).toBeUndefined())
+    await vi.waitFor(() => expect(watched.underWay(mac)).toBeUndefined(), 20_000)
     await watched.flush()
     const told = (await eventsOf(mac)).map(({ event }) => event)
     expect(told).toEqual(expect.arrayContaining(['boot-failed', 'node-fell-back', 'channel-held']))
@@ -242,7 +242,7 @@ test('a boot that was ready by the account of another server is not given up', a
     await other.report(mac, id, { stage: 'ready' })
     await other.flush()
     vi.advanceTimersByTime(60_000)
-    await vi.waitFor(() => expect(watched.underWay(mac)).toBeUndefined())
+    await vi.waitFor(() => expect(watched.underWay(mac)).toBeUndefined(), 20_000)
     expect((await eventsOf(mac)).map(({ event }) => event)).toEqual(['boot-ready'])
   } finally {
     vi.useRealTimers()

@@ -68,7 +68,7 @@ async function powerOn(nodes: number, bad: readonly number[] = []): Promise<void
     await updateNode(fixture.state.redis, mac, () => ({ mac, groups: [], assignment }))
     fleet.push(new SimulatedNode(fixture.server.url, mac, (bundle) => bundle !== next || !bad.includes(i)))
   }
-  await expect.poll(() => fleet.map(({ serves }) => serves), { timeout: 5000 }).toEqual(fleet.map(() => good))
+  await expect.poll(() => fleet.map(({ serves }) => serves), { timeout: 25_000 }).toEqual(fleet.map(() => good))
 }
 
 const drive = () => {
@@ -167,7 +167,7 @@ test('paused it begins no further node; aborted it brings back what moved', asyn
   await powerOn(4)
   await start({ batch: '1' })
   drive()
-  await expect.poll(() => fleet[0]!.serves, { timeout: 10_000 }).toBe(next)
+  await expect.poll(() => fleet[0]!.serves, { timeout: 25_000 }).toBe(next)
   await api.request('POST', `/v1/rollouts/${blueprint}/pause`, {})
   await sleep(800)
   const moved = fleet.filter(({ serves }) => serves === next).length
@@ -229,7 +229,7 @@ describe('a server that is killed', () => {
     await powerOn(6)
     await start({ batch: '2' })
     const [first, second] = await Promise.all([another(), another()])
-    await expect.poll(() => fleet.some(({ given }) => given.length > 1), { timeout: 10_000 }).toBe(true)
+    await expect.poll(() => fleet.some(({ given }) => given.length > 1), { timeout: 25_000 }).toBe(true)
     first!.kill('SIGKILL')
     await expect
       .poll(() => fleet.filter(({ given }) => given.length > 1).length, { timeout: 20_000 })
@@ -251,7 +251,7 @@ describe('a server that is killed', () => {
       undrain: `echo up >>${log}`,
     })
     const first = await another()
-    await expect.poll(lines, { timeout: 10_000 }).toBe('begun\n')
+    await expect.poll(lines, { timeout: 25_000 }).toBe('begun\n')
     first.kill('SIGKILL')
     await another()
     await ended('done')
@@ -283,7 +283,7 @@ describe('a server that is killed', () => {
     try {
       await start({ deadline: 32 })
       first = await another()
-      await expect.poll(() => times, { timeout: 10_000 }).toBe(1)
+      await expect.poll(() => times, { timeout: 25_000 }).toBe(1)
       await another()
       await ended('done')
       expect(times).toBe(asked)

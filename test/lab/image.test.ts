@@ -76,7 +76,7 @@ test('what an image lacks is told by name, with the process that asked', async (
         'httpd /srv/absent.html',
       ])
     },
-    { timeout: 10_000, interval: 100 },
+    { timeout: 25_000, interval: 100 },
   )
 })
 

@@ -17,7 +17,7 @@ test('the embedded Redis comes back by itself after a kill -9, with what it took
   const pid = Number(/process_id:(\d+)/.exec(await first.redis.info('server'))![1])
   process.kill(pid, 'SIGKILL')
 
-  await expect.poll(() => first.redis.get('x').catch((error: Error) => error.message), { timeout: 10_000 }).toBe('kept')
+  await expect.poll(() => first.redis.get('x').catch((error: Error) => error.message), { timeout: 25_000 }).toBe('kept')
   await first.close()
 })
 

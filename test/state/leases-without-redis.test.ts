@@ -33,7 +33,7 @@ function startRedis(data: string): void {
 async function killRedis(): Promise<void> {
   server.kill('SIGKILL')
   await server
-  await vi.waitFor(() => expect(state.redis.status).not.toBe('ready'))
+  await vi.waitFor(() => expect(state.redis.status).not.toBe('ready'), 20_000)
 }
 const offered = async (who: LeaseClient) => (await leases.offer(pool, who, undefined, 60))?.address
 
@@ -45,7 +45,7 @@ beforeAll(async () => {
   probe.close()
   startRedis(directory)
   state = await vi.waitFor(() => openState({ directory, url: `redis://127.0.0.1:${port}` }, silent), {
-    timeout: 10_000,
+    timeout: 25_000,
   })
   leases = openLeases(state.redis)
   address = (await offered(known))!
@@ -74,7 +74,7 @@ test('not for longer than nobody else can be given it', async () => {
 
 test('Redis is back: what was granted meanwhile is written, and new clients are served, with nothing done by hand', async () => {
   startRedis(directory)
-  const other = await vi.waitFor(() => offered(client(2)), { timeout: 10_000, interval: 50 })
+  const other = await vi.waitFor(() => offered(client(2)), { timeout: 25_000, interval: 50 })
   expect(other).not.toBe(address)
   const lease = (await leases.list(pool.subnet)).find((each) => each.address === address)!
   expect(lease).toMatchObject({ client: known.identity, state: 'bound' })
@@ -85,7 +85,7 @@ test('a Redis that comes back without its data is told of the leases before anyb
   await killRedis()
   startRedis(await mkdtemp(join(directory, 'empty-')))
   const others = [3, 4, 5, 6, 7].map(client)
-  const given = await vi.waitFor(() => Promise.all(others.map(offered)), { timeout: 10_000, interval: 50 })
+  const given = await vi.waitFor(() => Promise.all(others.map(offered)), { timeout: 25_000, interval: 50 })
   expect(new Set([address, ...given]).size).toBe(6)
   expect((await leases.list(pool.subnet)).find((each) => each.address === address)).toMatchObject({ state: 'bound' })
 })
@@ -101,5 +101,5 @@ test('a Redis that has stopped answering holds up nobody for long', async () => 
   await expect(offered(client(8))).rejects.toThrow(LeaseTableAway)
   expect(performance.now() - again).toBeLessThan(300)
   server.kill('SIGCONT')
-  await vi.waitFor(() => offered(client(8)), { timeout: 10_000, interval: 50 })
+  await vi.waitFor(() => offered(client(8)), { timeout: 25_000, interval: 50 })
 })

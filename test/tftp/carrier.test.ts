@@ -140,7 +140,7 @@ test('a process that dies takes its transfers along, and is started again on the
     const after = await run(by, [Buffer.alloc(10)])
     return blocks(await after.client.within(100))
   }
-  await expect.poll(anew, { timeout: 5000 }).toEqual([1])
+  await expect.poll(anew, { timeout: 25_000 }).toEqual([1])
   expect(by.port).toBe(port)
 })
 

@@ -63,7 +63,7 @@ describe('on a network that is bad', () => {
       const [command, ...rest] = words(network.port)
       await execa(command!, rest, { cwd: directory, timeout: 20_000, reject: false })
       expect(await arrived('got')).toBe(true)
-      await expect.poll(() => events.at(-1)?.type, { timeout: 10_000 }).toBe('sent')
+      await expect.poll(() => events.at(-1)?.type, { timeout: 25_000 }).toBe('sent')
       // Each datagram that is repeated is answered once: the traffic does not double from there on.
       expect(events.filter(({ type }) => type === 'request').length).toBeLessThan(4)
     } finally {
@@ -85,7 +85,7 @@ describe.runIf(process.getuid?.() === 0)('on a network of a small MTU', () => {
     const words = [process.execPath, serverProcess, '127.0.0.1', '69', join(directory, 'file')]
     server = spawn('ip', ['netns', 'exec', namespace, ...words], { stdio: 'ignore' })
     const listens = async () => (await inside('ss', '-lun')).stdout.includes(':69 ')
-    await vi.waitUntil(listens, { timeout: 10_000, interval: 100 })
+    await vi.waitUntil(listens, { timeout: 25_000, interval: 100 })
   })
   afterAll(async () => {
     server.kill()

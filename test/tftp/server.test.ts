@@ -345,7 +345,7 @@ describe('clients of others', () => {
     ['tftp', () => ['-m', 'binary', '127.0.0.1', `${server.port}`, '-c', 'get', 'program', 'got']],
   ] as const)('%s fetches the file', async ([command, words], { skip }) => {
     await rm(join(directory, 'got'), { force: true })
-    const run = await execa(command, words(), { cwd: directory, reject: false, timeout: 10_000 })
+    const run = await execa(command, words(), { cwd: directory, reject: false, timeout: 25_000 })
     skip(run.code === 'ENOENT', `${command} is not installed`)
     expect((await fetched()).equals(content.get('program')!), run.stderr + run.stdout).toBe(true)
   })
