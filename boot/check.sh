@@ -1,10 +1,10 @@
 # The kernel unpacks a damaged initramfs as far as it can and starts init all the same, so init looks itself.
 
-# Says what is wrong and fails, unless the end marker is there, names the bundle asked for, and $1 paths are as many as
-# it says.
+# Sets $missing to what is wrong and fails, unless the end marker is there, names the bundle asked for, and $1 paths are as
+# many as it says.
 check_marker() {
   if [ ! -f $own/end ]; then
-    echo "the end marker is missing, $1 files arrived: damaged, cut off, or larger than half of this node's RAM"
+    missing="the end marker is missing, $1 files arrived: damaged, cut off, or larger than half of this node's RAM"
     return 1
   fi
   local name value named='' files=''
@@ -15,11 +15,11 @@ check_marker() {
     esac
   done <$own/end
   if [ "$named" != "$bundle" ]; then
-    echo "the overlay is of bundle ${named:-?}, this boot asked for ${bundle:-none}"
+    missing="the overlay is of bundle ${named:-?}, this boot asked for ${bundle:-none}"
     return 1
   fi
   if [ "$files" != "$1" ]; then
-    echo "$1 of $files files arrived"
+    missing="$1 of $files files arrived"
     return 1
   fi
 }

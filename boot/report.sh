@@ -20,7 +20,6 @@ read_memory() {
 }
 
 start_reports() {
-  mkfifo -m 600 "$run/reports"
   exec 8<>"$run/reports"
   number=0
   [ -z "$server" ] || $own/agent tell "$server" "$mac" "$boot" <&8 7>&- 8>&- 9>&- &

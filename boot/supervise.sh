@@ -4,15 +4,15 @@ most_failures=5
 
 # make_directory PATH UID:GID MODE
 make_directory() {
-  mkdir -p "$1" && chown "$2" "$1" && chmod "$3" "$1"
+  if [ -d "$1" ]; then
+    chown "$2" "$1" && chmod "$3" "$1"
+  else
+    mkdir -p -m "$3" "$1" && { [ "$2" = 0:0 ] || chown "$2" "$1"; }
+  fi
 }
 
-# What the application prints goes to the console and to two files of 64 KiB at most, for the report of a failure. Its
-# user may open /dev/stdout by name, so the pipe is open for writing to all.
+# What the application prints goes to the console and to two files of 64 KiB at most, for the report of a failure.
 collect_output() {
-  umask 0
-  mkfifo -m 622 "$run/output"
-  umask 022
   exec 9<>"$run/output"
   awk -v current="$run/output.log" -v old="$run/output.old" '
     {
@@ -133,15 +133,18 @@ watch_service() {
   done
 }
 
+# Twenty seconds are its own.
 end_service() {
-  local tries=0
+  local killer
   is_running || return 0
   (in_service service_stop)
-  while is_running && [ $tries -lt 1000 ]; do
-    tries=$((tries + 1))
-    usleep 20000
+  { sleep 20 && kill -KILL "$main" 2>/dev/null; } &
+  killer=$!
+  while is_running && kill -0 "$killer" 2>/dev/null; do
+    # Of what is not our child, nobody tells the end.
+    [ "$service_type" = simple ] && wait "$main" || usleep 20000
   done
-  ! is_running || kill -KILL "$main" 2>/dev/null
+  kill "$killer" 2>/dev/null
 }
 
 # Others may start once the probe is answered, or without one, once it was started.

@@ -2,6 +2,10 @@
  * What init has done in C, where a shell would start a process for each step, or could not do it at all.
  *
  *   agent begin                      prints how many paths were unpacked, and makes what every process expects
+ *   agent drivers                    loads the bundle's drivers; prints those that the kernel cannot unpack
+ *   agent network [MAC]              brings the interface of this address up and prints its name; where the boot before
+ *                                    handed on a lease, sets its address, and prints it and the seconds that are left
+ *   lease EVENT                      what udhcpc calls: the same program by another name
  *   agent tell SERVER MAC BOOT       sends the reports named on standard input
  *   agent probe NAME PORT [STATUS]   ends well when the application answers as it should; of HTTP with STATUS
  *   agent obey SERVER MAC BOOT       asks the server now and then what this node is to do, and does it: boots anew, tells
@@ -11,6 +15,7 @@
  * GET /orders answers lines of a word and its value: `wait` seconds until the next question, and where there is
  * something to do `order`, its id, and `do`, which is `reboot`, `reboot-full`, `drift` or `weigh`.
  */
+#define _GNU_SOURCE
 #include "agent.h"
 
 #include <fcntl.h>
@@ -24,6 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lease.h"
 #include "say.h"
 
 /* Milliseconds that a question may take. */
@@ -135,17 +141,23 @@ int main(int count, char **words) {
   static struct server server;
   const char *what = count > 1 ? words[1] : "";
   signal(SIGPIPE, SIG_IGN);
+  if (count > 0 && strcmp(basename(words[0]), "lease") == 0) return lease_event(what) < 0;
   if (strcmp(what, "begin") == 0) {
     begin();
     return 0;
   }
+  if (strcmp(what, "drivers") == 0) {
+    load_drivers();
+    return 0;
+  }
+  if (strcmp(what, "network") == 0) return connect_network(count > 2 ? words[2] : "") < 0;
   if (strcmp(what, "jump") == 0) {
     kexec_jump();
     return 1;
   }
   if (strcmp(what, "probe") == 0 && (count == 4 || count == 5)) return !probe(words[2], atoi(words[3]), words[4]);
   if (count != 5 || server_parse(&server, words[2], words[3], words[4]) < 0) {
-    fprintf(stderr, "usage: agent begin | agent jump | agent probe NAME PORT [STATUS] | agent tell|obey http://ADDRESS:PORT MAC BOOT\n");
+    fprintf(stderr, "usage: agent begin|drivers|jump | agent network [MAC] | agent probe NAME PORT [STATUS] | agent tell|obey http://ADDRESS:PORT MAC BOOT\n");
     return 2;
   }
   if (strcmp(what, "tell") == 0) tell_reports(&server);

@@ -17,6 +17,16 @@
 /* Prints how many paths were unpacked, mounts what every process expects, and brings the loopback interface up. */
 void begin(void);
 
+/* Loads the drivers that stand in drivers/, in the order of their names, and takes them away; prints the paths of packed ones
+ * that the kernel does not unpack. */
+void load_drivers(void);
+
+/*
+ * Brings the interface with a MAC address up, the first one where that is "", and goes on with the lease that was handed on.
+ * Prints its name, and behind it the address and the seconds that are left of it if it has one. -1 without an interface.
+ */
+int connect_network(const char *mac);
+
 /* Sends the reports named on standard input until it ends. */
 void tell_reports(const struct server *server);
 
@@ -26,7 +36,7 @@ void tell_reports(const struct server *server);
  */
 int probe(const char *name, int port, const char *status);
 
-/* The lease of this node's address, as boot/lease.sh notes it, and where the next boot finds it. */
+/* The lease of this node's address, as lease.c notes it, and where the next boot finds it. */
 #define LEASE RUN "/lease"
 #define KEPT_LEASE KEPT "/lease"
 

@@ -71,6 +71,10 @@ static void linked(const char *to, const char *at) {
   if (symlink(to, at) < 0 && errno != EEXIST) perror(at);
 }
 
+static void piped(const char *at, mode_t mode) {
+  if ((mkfifo(at, mode) < 0 && errno != EEXIST) || chmod(at, mode) < 0) perror(at);
+}
+
 void begin(void) {
   /* Before anything is mounted over what was unpacked. */
   printf("%lu\n", count_unpacked());
@@ -84,6 +88,9 @@ void begin(void) {
   linked("fd/1", "/dev/stdout");
   linked("fd/2", "/dev/stderr");
   if (mkdir(RUN, 0755) < 0 && errno != EEXIST) perror(RUN);
+  piped(RUN "/reports", 0600);
+  /* An application's user may open /dev/stdout by name. */
+  piped(RUN "/output", 0622);
   loopback_up();
   /* What is unpacked had to fit half of RAM; the application may use more of it. */
   mount(NULL, "/", NULL, MS_REMOUNT, "size=80%");

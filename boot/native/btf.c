@@ -6,20 +6,37 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-static char *whole(const char *path, size_t *size) {
-  int file = open(path, O_RDONLY | O_CLOEXEC);
-  struct stat about;
-  if (file < 0 || fstat(file, &about) < 0) return NULL;
-  char *bytes = malloc((size_t)about.st_size);
-  size_t have = 0;
-  for (ssize_t got; bytes && have < (size_t)about.st_size; have += (size_t)got)
-    if ((got = read(file, bytes + have, (size_t)about.st_size - have)) <= 0) break;
-  close(file);
-  *size = have;
-  return bytes;
+/* What has been read of it is at its beginning: of the 4 MB a hundredth is needed, and the kernel gives it by the page. */
+struct section {
+  int file;
+  off_t at;
+  char *bytes;
+  size_t size, have;
+};
+
+static int open_section(struct section *section, int file, off_t at, size_t size) {
+  *section = (struct section){file, at, malloc(size + 1), size, 0};
+  return section->bytes ? 0 : -1;
+}
+
+/* Reads on until so many bytes are there; -1 where the section has fewer. */
+static int need(struct section *section, size_t bytes) {
+  while (section->have < bytes) {
+    size_t wanted = section->size - section->have < 16384 ? section->size - section->have : 16384;
+    ssize_t got = wanted ? pread(section->file, section->bytes + section->have, wanted, section->at + (off_t)section->have) : 0;
+    if (got <= 0) return -1;
+    section->have += (size_t)got;
+  }
+  return 0;
+}
+
+/* "" where there is none. */
+static const char *name_at(struct section *strings, size_t offset) {
+  for (size_t end = offset; need(strings, end + 1) == 0; end++)
+    if (strings->bytes[end] == 0) return strings->bytes + offset;
+  return "";
 }
 
 /* Bytes that follow a type's own header. */
@@ -46,40 +63,49 @@ static size_t rest_of(const struct btf_type *type) {
 }
 
 /* The members wanted of one structure. */
-static void look_in(const struct btf_type *type, const char *strings, struct member *members, int count) {
+static void look_in(const struct btf_type *type, struct section *strings, struct member *members, int count) {
   const struct btf_member *member = (const void *)(type + 1);
-  const char *named = strings + type->name_off;
+  const char *named = name_at(strings, type->name_off);
   int wanted = 0;
-  for (int j = 0; j < count; j++) wanted |= strcmp(members[j].structure, named) == 0;
+  for (int j = 0; j < count; j++) wanted |= strcmp(members[j].structure, named) == 0 ? 1 << j : 0;
   if (!wanted) return;
   for (unsigned i = 0; i < BTF_INFO_VLEN(type->info); i++, member++) {
     uint32_t bits = BTF_INFO_KFLAG(type->info) ? BTF_MEMBER_BIT_OFFSET(member->offset) : member->offset;
+    const char *name = name_at(strings, member->name_off);
     for (int j = 0; j < count; j++)
-      if (members[j].offset < 0 && strcmp(members[j].structure, named) == 0 &&
-          strcmp(members[j].name, strings + member->name_off) == 0)
-        members[j].offset = bits / 8;
+      if (wanted & 1 << j && members[j].offset < 0 && strcmp(members[j].name, name) == 0) members[j].offset = bits / 8;
   }
 }
 
-int btf_offsets(struct member *members, int count) {
-  size_t size = 0;
-  char *bytes = whole("/sys/kernel/btf/vmlinux", &size);
-  const struct btf_header *header = (const void *)bytes;
-  if (!bytes || size < sizeof *header || header->magic != BTF_MAGIC ||
-      (size_t)header->hdr_len + header->str_off + header->str_len > size) {
-    free(bytes);
-    return -1;
-  }
-  const char *strings = bytes + header->hdr_len + header->str_off;
-  const char *at = bytes + header->hdr_len + header->type_off, *end = at + header->type_len;
+static int find(struct section *types, struct section *strings, struct member *members, int count) {
   int missing = count;
-  while (at + sizeof(struct btf_type) <= end && missing > 0) {
-    const struct btf_type *type = (const void *)at;
+  for (size_t at = 0; missing > 0;) {
+    if (need(types, at + sizeof(struct btf_type)) < 0) return -1;
+    size_t length = sizeof(struct btf_type) + rest_of((const void *)(types->bytes + at));
+    if (need(types, at + length) < 0) return -1;
+    const struct btf_type *type = (const void *)(types->bytes + at);
     if (BTF_INFO_KIND(type->info) == BTF_KIND_STRUCT) look_in(type, strings, members, count);
-    at += sizeof *type + rest_of(type);
+    at += length;
     missing = 0;
     for (int j = 0; j < count; j++) missing += members[j].offset < 0;
   }
-  free(bytes);
-  return missing == 0 ? 0 : -1;
+  return 0;
+}
+
+int btf_offsets(struct member *members, int count) {
+  struct btf_header header;
+  struct section types, strings;
+  int file = open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return -1;
+  int known = pread(file, &header, sizeof header, 0) == sizeof header && header.magic == BTF_MAGIC;
+  if (!known || open_section(&types, file, (off_t)header.hdr_len + header.type_off, header.type_len) < 0) {
+    close(file);
+    return -1;
+  }
+  int done = open_section(&strings, file, (off_t)header.hdr_len + header.str_off, header.str_len);
+  if (done == 0) done = find(&types, &strings, members, count);
+  free(types.bytes);
+  free(strings.bytes);
+  close(file);
+  return done;
 }

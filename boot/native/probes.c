@@ -69,16 +69,16 @@ int probes_leave_out(const char *more) {
 }
 
 /*
- * Finds out the super block of `/` by looking for something that is not there, and lets only its events through, and
- * none of this process: it looks for each miss itself, which would be a miss again, without end.
+ * Finds out the super block of `/` by looking for something that is not there, when only this process is seen; and then lets
+ * only its events through, and none of this process: it looks for each miss itself, which would be a miss again, without end.
  */
 static int only_root(int pipe) {
   char unlikely[64], line[4096], *at, walk[sizeof filter + 32];
   snprintf(unlikely, sizeof unlikely, "/.bootloom-%d", getpid());
-  if (write_to(TRACING "/events/bootloom/miss/enable", 0, "1") < 0) return -1;
+  snprintf(filter, sizeof filter, "common_pid == %d", getpid());
+  if (probes_leave_out("") < 0 || write_to(TRACING "/events/bootloom/miss/enable", 0, "1") < 0) return -1;
   access(unlikely, F_OK);
   access("/", F_OK);
-  write_to(TRACING "/events/bootloom/miss/enable", 0, "0");
   unsigned long long sb = 0;
   for (ssize_t got; (got = read(pipe, line, sizeof line - 1)) > 0;) {
     line[got] = 0;
@@ -92,7 +92,7 @@ static int only_root(int pipe) {
   snprintf(walk, sizeof walk, "%s && n0 ~ \"*/*\"", filter);
   if (write_to(TRACING "/events/bootloom/walk/filter", 0, walk) == 0)
     write_to(TRACING "/events/bootloom/walk/enable", 0, "1");
-  return write_to(TRACING "/events/bootloom/miss/enable", 0, "1");
+  return 0;
 }
 
 int probes_open(void) {

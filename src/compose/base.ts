@@ -18,8 +18,8 @@ const bootDirectory = fileURLToPath(new URL('../../boot/', import.meta.url))
  * applets without them is up to how it was built.
  */
 const applets = [
-  ...['awk', 'cat', 'chmod', 'chown', 'chroot', 'cp', 'env', 'grep', 'halt', 'head', 'insmod', 'ip'],
-  ...['kill', 'mkdir', 'mkfifo', 'mount', 'mv', 'poweroff', 'printf', 'reboot', 'rm', 'setsid', 'sh'],
+  ...['awk', 'cat', 'chmod', 'chown', 'chroot', 'cp', 'env', 'grep', 'halt', 'head', 'insmod'],
+  ...['kill', 'mkdir', 'mount', 'mv', 'poweroff', 'printf', 'reboot', 'rm', 'setsid', 'sh'],
   ...['sleep', 'start-stop-daemon', 'sync', 'tail', 'timeout', 'tr', 'udhcpc', 'usleep', 'wget'],
 ] as const
 
@@ -41,6 +41,8 @@ export async function planBase(busybox: Component, store: Store): Promise<Segmen
     ...applets.map((name) => link(`${ownDirectory}/bin/${name}`, '../busybox')),
     ...(await bootScripts(store)),
     file(`${ownDirectory}/agent`, await store.write(agent), agent.length, 0o700),
+    // What udhcpc calls (boot/native/lease.c).
+    link(`${ownDirectory}/lease`, 'agent'),
   ]
   return { name: 'base', version: busybox.version, kind: 'base', mtime: busybox.mtime, entries }
 }
