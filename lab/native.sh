@@ -14,7 +14,7 @@ programs="watch watch.c say.c lookups.c deep.c storms.c probes.c btf.c reports.c
 opens opens.c
 reach reach.c say.c fuse.c tree.c escape.c paged.c fetch.c sha256.c reports.c server.c
 pages pages.c say.c fuse.c tree.c escape.c paged.c fetch.c sha256.c reports.c server.c
-agent agent.c begin.c drivers.c connect.c lease.c network.c tell.c probe.c say.c kexec.c gather.c handover.c place.c unpack.c rebuild.c escape.c drift.c weigh.c sha256.c server.c
+agent agent.c begin.c drivers.c connect.c lease.c network.c tell.c probe.c say.c kexec.c clock.c gather.c handover.c place.c unpack.c rebuild.c escape.c drift.c weigh.c sha256.c server.c
 learn learn.c say.c server.c
 carry $carry/carry.c $carry/orders.c $carry/transfer.c $carry/content.c $carry/out.c $carry/told.c
 tftp-client $bench/tftp-client.c"

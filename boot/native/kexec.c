@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "clock.h"
 #include "gather.h"
 #include "handover.h"
 
@@ -80,6 +81,15 @@ static const char *load(const struct server *server, const struct next *next, lo
   return why ? by_file(kernel_file, file, &all) : NULL;
 }
 
+/* The next kernel would measure it for up to 70 ms, in which nobody serves. */
+static void tell_clock(char *command, size_t size) {
+  unsigned long khz = strstr(command, "tsc") ? 0 : tsc_khz();
+  size_t used = strlen(command);
+  char word[40];
+  int length = khz ? snprintf(word, sizeof word, " tsc_early_khz=%lu", khz) : 0;
+  if (used + (size_t)length < size) memcpy(command + used, word, (size_t)length + (length > 0));
+}
+
 static int read_answer(const struct text *text, struct next *next) {
   char size[24];
   memset(next, 0, sizeof *next);
@@ -108,6 +118,7 @@ const char *kexec_prepare(const struct server *server, const char *url, const ch
   if (status != 200) return "the server does not offer kexec";
   if (!text_value(&text, "boot", boot, sizeof boot) || server_parse(&from, url, mac, boot) < 0 || read_answer(&text, &next) < 0)
     return "the server's answer is incomplete";
+  tell_clock(next.command, sizeof next.command);
   const char *why = load(&from, &next, deadline);
   int mark = why ? -1 : open(RUN "/jump", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   if (mark >= 0) close(mark);

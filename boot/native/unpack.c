@@ -144,6 +144,26 @@ static size_t place_parts(unsigned char *file, size_t end, uint64_t linked) {
   return length;
 }
 
+/*
+ * How much of the image has to be there. Its .bss the kernel clears itself when it starts, and with nothing but zeros to the
+ * end that is a quarter of Debian's 48 MB.
+ */
+static size_t needed(const unsigned char *file, size_t end, const Elf64_Ehdr *elf, struct mapped image, uint64_t linked) {
+  size_t length = image.size;
+  Elf64_Shdr section, names;
+  if (elf->e_shentsize != sizeof section || elf->e_shstrndx >= elf->e_shnum) return length;
+  memcpy(&names, file + elf->e_shoff + elf->e_shstrndx * sizeof names, sizeof names);
+  for (size_t i = 0; i < elf->e_shnum; i++) {
+    memcpy(&section, file + elf->e_shoff + i * sizeof section, sizeof section);
+    uint64_t name = names.sh_offset + section.sh_name, offset = section.sh_addr - text_map - linked;
+    if (names.sh_offset > end || name > end - sizeof ".bss" || memcmp(file + name, ".bss", sizeof ".bss") != 0) continue;
+    if (section.sh_type == SHT_NOBITS && offset < length) length = offset;
+  }
+  for (const unsigned char *at = image.bytes + length; at < image.bytes + image.size; at++)
+    if (*at) return image.size;
+  return length;
+}
+
 struct mapped unpack(const unsigned char *kernel, size_t size, uint64_t shift) {
   const struct setup_header *header = (const void *)(kernel + offsetof(struct boot_params, hdr));
   const struct mapped none = {NULL, 0};
@@ -153,11 +173,14 @@ struct mapped unpack(const unsigned char *kernel, size_t size, uint64_t shift) {
   /* Its last word tells the length that it unpacks to. */
   size_t whole = word(payload + packed - 4);
   if (whole < sizeof(Elf64_Ehdr) || whole > largest) return none;
+  Elf64_Ehdr elf;
   unsigned char *file = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (file == MAP_FAILED) return none;
   size_t end = lz4_unpack(payload, packed - 4, file, whole) ? elf_end((const void *)file, whole) : 0;
+  memcpy(&elf, file, sizeof elf);
   struct mapped image = {file, end ? place_parts(file, end, header->pref_address) : 0};
   int done = image.size >= 8 && relocate(file + end, file + whole, image, header->pref_address, shift);
+  if (done) image.size = needed(file, end, &elf, image, header->pref_address);
   size_t kept = done ? (image.size + 4095) & ~4095ul : 0;
   if (kept < whole) munmap(file + kept, whole - kept);
   return done ? image : none;
