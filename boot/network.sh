@@ -6,6 +6,7 @@ load_drivers() {
   # Where the kernel looks for it before anywhere else; drivers may ask at once, or years later.
   [ ! -d $own/firmware ] || echo -n $own/firmware >/sys/module/firmware_class/parameters/path
   if [ -d $own/drivers ]; then
+    # What the kernel cannot unpack, busybox does.
     for module in $($own/agent drivers); do insmod "$module"; done
     [ ! -d $own/drivers ] || rm -rf $own/drivers
   # A kernel that came without drivers has all of them in itself, and takes none from anybody.

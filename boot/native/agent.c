@@ -2,7 +2,8 @@
  * What init has done in C, where a shell would start a process for each step, or could not do it at all.
  *
  *   agent begin                      prints how many paths were unpacked, and makes what every process expects
- *   agent drivers                    loads the bundle's drivers; prints those that the kernel cannot unpack
+ *   agent drivers                    loads the bundle's drivers; prints those that it leaves to busybox, for the kernel
+ *                                    cannot unpack them
  *   agent network [MAC]              brings the interface of this address up and prints its name; where the boot before
  *                                    handed on a lease, sets its address, and prints it and the seconds that are left
  *   lease EVENT                      what udhcpc calls: the same program by another name

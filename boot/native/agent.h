@@ -17,8 +17,10 @@
 /* Prints how many paths were unpacked, mounts what every process expects, and brings the loopback interface up. */
 void begin(void);
 
-/* Loads the drivers that stand in drivers/, in the order of their names, and takes them away; prints the paths of packed ones
- * that the kernel does not unpack. */
+/*
+ * Loads the drivers that stand in drivers/, in the order of their names, and takes them away. From the first one on that is
+ * packed as the kernel does not unpack it, they are left, and their paths printed.
+ */
 void load_drivers(void);
 
 /*

@@ -36,16 +36,14 @@ void load_drivers(void) {
   struct dirent **drivers;
   int directory = open(DRIVERS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   int count = directory < 0 ? 0 : scandir(DRIVERS, &drivers, is_driver, alphasort);
-  for (int i = 0; i < count; i++) {
+  for (int i = 0, left = 0; i < count; i++) {
     const char *name = drivers[i]->d_name;
-    int packed = name[strlen(name) - 1] != 'o';
-    int failed = load(directory, name, packed) < 0;
-    if (failed && packed) {
-      printf(DRIVERS "/%s\n", name);
-      continue;
-    }
-    if (failed) fprintf(stderr, "bootloom: %s: %s\n", name, strerror(errno));
-    unlinkat(directory, name, 0);
+    int packed = name[strlen(name) - 1] != 'o', failed = left || load(directory, name, packed) < 0;
+    /* What comes behind one that is left to others may need it. */
+    left |= failed && packed;
+    if (left) printf(DRIVERS "/%s\n", name);
+    else if (failed) fprintf(stderr, "bootloom: %s: %s\n", name, strerror(errno));
+    if (!left) unlinkat(directory, name, 0);
   }
   /* Empty, unless some are left to others. */
   rmdir(DRIVERS);
