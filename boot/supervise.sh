@@ -142,7 +142,7 @@ end_service() {
   killer=$!
   while is_running && kill -0 "$killer" 2>/dev/null; do
     # Of what is not our child, nobody tells the end.
-    [ "$service_type" = simple ] && wait "$main" || usleep 20000
+    if [ "$service_type" = simple ]; then wait "$main"; else usleep 20000; fi
   done
   kill "$killer" 2>/dev/null
 }

@@ -157,11 +157,12 @@ int main(int count, char **words) {
     return 1;
   }
   if (strcmp(what, "probe") == 0 && (count == 4 || count == 5)) return !probe(words[2], atoi(words[3]), words[4]);
-  if (count != 5 || server_parse(&server, words[2], words[3], words[4]) < 0) {
+  int tells = strcmp(what, "tell") == 0;
+  if (count != 5 || (!tells && strcmp(what, "obey") != 0) || server_parse(&server, words[2], words[3], words[4]) < 0) {
     fprintf(stderr, "usage: agent begin|drivers|jump | agent network [MAC] | agent probe NAME PORT [STATUS] | agent tell|obey http://ADDRESS:PORT MAC BOOT\n");
     return 2;
   }
-  if (strcmp(what, "tell") == 0) tell_reports(&server);
+  if (tells) tell_reports(&server);
   else obey(&server, words[2], words[3]);
   return 0;
 }

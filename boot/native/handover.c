@@ -21,7 +21,7 @@
 #include "unpack.h"
 
 /* Pages that stand together below the initramfs; of the second level of page tables one for each GB that is mapped. */
-enum { PARAMETERS, STUB, COMMAND, SEED, LEVEL5, LEVEL4, LEVEL3, LEVEL2, MAPPED = 4, PAGES = LEVEL2 + MAPPED };
+enum { PARAMETERS, PURGATORY, COMMAND, SEED, LEVEL5, LEVEL4, LEVEL3, LEVEL2, MAPPED = 4, PAGES = LEVEL2 + MAPPED };
 /* No kernel stands below this, and its text is mapped to so much (kernel documents arch/x86/boot, arch/x86/x86_64/mm). */
 static const uint64_t lowest = 16 << 20, text_room = 1 << 30;
 static unsigned char pages[PAGES][PAGE] __attribute__((aligned(4096)));
@@ -34,39 +34,39 @@ static unsigned char pages[PAGES][PAGE] __attribute__((aligned(4096)));
  */
 __asm__(
     ".pushsection .rodata\n"
-    "stub_begin:\n"
-    "  mov stub_level4(%rip), %rax\n"
+    "purgatory_begin:\n"
+    "  mov purgatory_level4(%rip), %rax\n"
     "  mov %cr4, %rcx\n"
     "  test $0x1000, %ecx\n"
     "  jz 1f\n"
-    "  mov stub_level5(%rip), %rax\n"
+    "  mov purgatory_level5(%rip), %rax\n"
     "1:\n"
     "  mov %rax, %cr3\n"
-    "  lgdt stub_table_pointer(%rip)\n"
+    "  lgdt purgatory_table_pointer(%rip)\n"
     "  mov $0x18, %eax\n"
     "  mov %eax, %ds\n  mov %eax, %es\n  mov %eax, %ss\n  mov %eax, %fs\n  mov %eax, %gs\n"
-    "  lea stub_begin+4096(%rip), %rsp\n"
+    "  lea purgatory_begin+4096(%rip), %rsp\n"
     "  push $0x10\n"
     "  lea 1f(%rip), %rax\n"
     "  push %rax\n"
     "  lretq\n"
     "1:\n"
-    "  mov stub_parameters(%rip), %rsi\n"
-    "  jmp *stub_entry(%rip)\n"
+    "  mov purgatory_parameters(%rip), %rsi\n"
+    "  jmp *purgatory_entry(%rip)\n"
     ".balign 8\n"
-    "stub_level4: .quad 0\n"
-    "stub_level5: .quad 0\n"
-    "stub_parameters: .quad 0\n"
-    "stub_entry: .quad 0\n"
-    "stub_table: .quad 0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff\n"
-    "stub_table_pointer: .word 31\n"
-    "stub_table_address: .quad 0\n"
-    "stub_end:\n"
+    "purgatory_level4: .quad 0\n"
+    "purgatory_level5: .quad 0\n"
+    "purgatory_parameters: .quad 0\n"
+    "purgatory_entry: .quad 0\n"
+    "purgatory_table: .quad 0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff\n"
+    "purgatory_table_pointer: .word 31\n"
+    "purgatory_table_address: .quad 0\n"
+    "purgatory_end:\n"
     ".popsection\n");
-extern const unsigned char stub_begin[], stub_level4[], stub_level5[], stub_parameters[], stub_entry[], stub_table[], stub_table_address[], stub_end[];
+extern const unsigned char purgatory_begin[], purgatory_level4[], purgatory_level5[], purgatory_parameters[], purgatory_entry[], purgatory_table[], purgatory_table_address[], purgatory_end[];
 
 static void put(const unsigned char *label, uint64_t value) {
-  memcpy(pages[STUB] + (label - stub_begin), &value, sizeof value);
+  memcpy(pages[PURGATORY] + (label - purgatory_begin), &value, sizeof value);
 }
 
 static const struct setup_header *header_of(const unsigned char *kernel, size_t size) {
@@ -134,13 +134,13 @@ static void fill_pages(const struct handover *next, const struct boot_params *ru
   seed->type = SETUP_RNG_SEED;
   seed->len = 32;
   if (getrandom(seed->data, 32, GRND_NONBLOCK) == 32) parameters->hdr.setup_data = low + SEED * PAGE;
-  memcpy(pages[STUB], stub_begin, (size_t)(stub_end - stub_begin));
+  memcpy(pages[PURGATORY], purgatory_begin, (size_t)(purgatory_end - purgatory_begin));
   fill_tables(low);
-  put(stub_level4, low + LEVEL4 * PAGE);
-  put(stub_level5, low + LEVEL5 * PAGE);
-  put(stub_parameters, low + PARAMETERS * PAGE);
-  put(stub_entry, kernel->entry);
-  put(stub_table_address, low + STUB * PAGE + (uint64_t)(stub_table - stub_begin));
+  put(purgatory_level4, low + LEVEL4 * PAGE);
+  put(purgatory_level5, low + LEVEL5 * PAGE);
+  put(purgatory_parameters, low + PARAMETERS * PAGE);
+  put(purgatory_entry, kernel->entry);
+  put(purgatory_table_address, low + PURGATORY * PAGE + (uint64_t)(purgatory_table - purgatory_begin));
 }
 
 /*
@@ -215,7 +215,7 @@ const char *hand_over(const struct handover *next) {
       {pages, sizeof pages, (void *)low, sizeof pages},
       {next->initramfs, next->initramfs_size, (void *)(low + PAGES * PAGE), whole_pages(next->initramfs_size)},
   };
-  long done = syscall(SYS_kexec_load, low + STUB * PAGE, 3l, segments, KEXEC_ARCH_DEFAULT);
+  long done = syscall(SYS_kexec_load, low + PURGATORY * PAGE, 3l, segments, KEXEC_ARCH_DEFAULT);
   why = done == 0 ? NULL : strerror(errno);
   if (tally.kernel_unpacked) munmap((void *)kernel.bytes, kernel.size);
   return why;
